@@ -1,0 +1,162 @@
+"""`gradcu.autograd`: backward, grad, and functions of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import backends
+from ..graph import engine
+from ..graph.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from ..tensor import Tensor, edge_of, from_array
+from .function import Function, once_differentiable
+
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "no_grad",
+    "once_differentiable",
+    "set_grad_enabled",
+]
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Accumulate the gradients of leaves (or of `inputs` alone) in their `grad`.
+
+    tensors: what to differentiate. grad_tensors: the gradient of some scalar by each of them, of the same shape; may be
+    left out for tensors of one element. retain_graph: keep saved values for another backward; as create_graph unless
+    given. create_graph: record the backward itself, so that it can be differentiated.
+
+    Raises RuntimeError if a gradient is missing or misshapen, or if the graph was freed or a saved value changed.
+    """
+    if isinstance(tensors, Tensor):
+        tensors = (tensors,)
+    if grad_tensors is None:
+        grad_tensors = grad_variables
+    edges, grads = _roots(tensors, grad_tensors, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        engine.walk(edges, grads, retain=retain, create=create_graph, by="backward()")
+        return
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    found = engine.walk(
+        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="backward()"
+    )
+    for t, g in zip(wanted, found, strict=True):
+        if g is not None:
+            engine.accumulate(t, g, False, create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` by `inputs`, as a tuple; nothing is accumulated in `grad`.
+
+    allow_unused: give None for inputs that no output depends on, rather than raise RuntimeError.
+    materialize_grads: give zeros for them.
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> grad(x**2, x)
+    (tensor(6.),)
+    """
+    if allow_unused is False and materialize_grads:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    edges, grads = _roots(outputs, grad_outputs, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="autograd.grad()")
+    results = []
+    for t, g in zip(wanted, found, strict=True):
+        if g is None and materialize_grads:
+            results.append(from_array(backends.namespaces[type(t._array)].zeros_like(t._array)))
+        elif g is None and not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+                "this is the desired behavior."
+            )
+        else:
+            results.append(engine.wrap(g, create_graph))
+    return tuple(results)
+
+
+def _captures(inputs: Sequence[Tensor]) -> list[Any]:
+    edges = [edge_of(t) for t in inputs]
+    for edge in edges:
+        if edge is None:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return edges
+
+
+def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[Any], list[Any]]:
+    """Edges to start from, and their gradients as raw arrays (as tensors if the walk is recorded)."""
+    if grads is None:
+        grads = (None,) * len(tensors)
+    elif isinstance(grads, Tensor):
+        grads = (grads,)
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    edges, starts = [], []
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        edge = edge_of(t)
+        a = t._array
+        if g is None:
+            if edge is None:
+                raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+            if a.size != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, but output {i} has shape {tuple(a.shape)}: "
+                    "give backward() a gradient of that shape, or reduce it first"
+                )
+            if a.dtype.kind == "c":
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got {t.dtype}"
+                )
+            g = from_array(backends.namespaces[type(a)].ones_like(a))
+        else:
+            if not isinstance(g, Tensor):
+                raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+            if edge is None:
+                raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+            if g._array.shape != a.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
+                )
+            if (g._array.dtype.kind == "c") != (a.dtype.kind == "c"):
+                raise RuntimeError(
+                    "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+                    f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
+                )
+            if type(g._array) is not type(a):
+                raise RuntimeError(f"grad_output[{i}] is on {g.device}, but output[{i}] is on {t.device}")
+            if g._array.dtype != a.dtype:
+                g = g.to(t.dtype)  # type: ignore[attr-defined]
+        edges.append(edge)
+        starts.append(g if create else g._array)
+    return edges, starts
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+    """The old name of a tensor: `data` itself outside of the graph."""
+    return data.detach().requires_grad_(requires_grad)
+

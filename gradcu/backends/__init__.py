@@ -1,0 +1,37 @@
+"""Array libraries behind one interface. The graph layer sees arrays through here alone.
+
+`namespaces` maps the type of a raw array to the namespace whose functions take it; `host` is NumPy's. CuPy's is
+registered when a CUDA device is first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import devices
+from . import numpy as host
+
+namespaces: dict[type, Any] = {kind: host for kind in host.types}
+#: the types that tensors hold as they are; anything else (NumPy scalars) becomes a 0-d array
+arrays: set[type] = {host.ndarray}
+
+
+def for_device(device: devices.device) -> Any:
+    """The namespace of a device. Raises RuntimeError, with what to do, where CUDA cannot be used."""
+    return host if device.type == "cpu" else cuda()
+
+
+def cuda() -> Any:
+    """CuPy's namespace, imported at first use."""
+    from . import cupy
+
+    if cupy.ndarray not in namespaces:
+        cupy.require()
+        namespaces[cupy.ndarray] = cupy
+        arrays.add(cupy.ndarray)
+    return cupy
+
+
+def to_host(array: Any) -> Any:
+    """The array as one of NumPy's: itself if it is one, else a copy."""
+    return namespaces[type(array)].to_host(array)

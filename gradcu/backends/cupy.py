@@ -1,0 +1,345 @@
+"""CUDA devices: CuPy's namespace under array-API names, with what formulas need beyond it.
+
+The mirror of `numpy.py`, and the only file that imports CuPy; `backends.cuda()` imports it when a CUDA device is first
+used. A name that is not defined here is that of a declared primitive, applied to raw arrays, or CuPy's own. What
+CuPy lacks is in the kernels of the folder `kernels/`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import devices
+
+_INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
+
+try:
+    import cupy as cp
+except ImportError as error:
+    if error.name not in ("cupy", "cupy_backends"):
+        raise RuntimeError(f"CuPy is installed, but cannot be imported: {error}. Install it anew: {_INSTALL[0]}") from error
+    raise RuntimeError(
+        f"CUDA devices need CuPy, which is not installed: {_INSTALL[0]} (or, for a driver of CUDA 12, {_INSTALL[1]})"
+    ) from None
+
+ndarray = cp.ndarray
+types = (cp.ndarray,)
+ufunc = cp.ufunc
+_bfloat16 = "bfloat16"
+
+
+def __getattr__(name: str) -> Any:
+    from ..graph.op import registry
+
+    primitive = registry.get(name)
+    if primitive is not None and not hasattr(cp, name):
+        found = functools.partial(primitive.forward, sys.modules[__name__])
+    else:
+        found = getattr(cp, name)
+    globals()[name] = found
+    return found
+
+
+# --- devices ---
+
+
+def require() -> None:
+    """Raise RuntimeError, with the command that mends it, unless there is a device and a compiler for it."""
+    runtime = cp.cuda.runtime
+    needed = runtime.runtimeGetVersion()
+    driver = runtime.driverGetVersion()
+    if driver == 0:
+        raise RuntimeError(
+            "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and install a driver from "
+            "https://www.nvidia.com/drivers; `nvidia-smi` shows whether it runs."
+        )
+    if driver // 1000 < needed // 1000:
+        raise RuntimeError(
+            f"The NVIDIA driver on your system is too old: it runs CUDA {_version(driver)}, CuPy was built for CUDA "
+            f"{_version(needed)}. Update it from https://www.nvidia.com/drivers, or install CuPy for the older CUDA: "
+            f"pip uninstall cupy-cuda{needed // 1000}x && {_INSTALL[1]}"
+        )
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise RuntimeError(
+            f"No CUDA device can be used: {error}. `nvidia-smi -L` lists those of the machine; CUDA_VISIBLE_DEVICES may "
+            "hide them (unset CUDA_VISIBLE_DEVICES)."
+        ) from None
+    if not count:
+        raise RuntimeError("No CUDA GPUs are available: `nvidia-smi -L` lists those of the machine.")
+    try:
+        from cupy_backends.cuda.libs import nvrtc
+
+        nvrtc.getVersion()
+    except (ImportError, RuntimeError) as error:
+        raise RuntimeError(
+            f"There is a CUDA device, but NVRTC, which compiles its kernels, is missing ({error}): "
+            f"{_INSTALL[needed // 1000 < 13]}"
+        ) from None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+@functools.cache
+def device_count() -> int:
+    return cp.cuda.runtime.getDeviceCount()
+
+
+def using(device: devices.device) -> Any:
+    """A context in which arrays are made, and kernels run, on the device. Raises RuntimeError if there is no such."""
+    index = current_device() if device.index is None else device.index
+    if index >= device_count():
+        raise RuntimeError(
+            f"CUDA error: invalid device ordinal {index}: there {'is' if device_count() == 1 else 'are'} {device_count()}. "
+            "gradcu.cuda.device_count() counts those that can be used."
+        )
+    return cp.cuda.Device(index)
+
+
+def current_device() -> int:
+    return cp.cuda.runtime.getDevice()
+
+
+def guarded(function: Callable) -> Callable:
+    """`function`, made to run on the device of the first array among its arguments, where there is a choice."""
+    if device_count() == 1:
+        return function
+
+    def run(*args: Any) -> Any:
+        first = next((a for a in args if type(a) is ndarray), None)
+        if first is None:
+            first = next(a for many in args if isinstance(many, (list, tuple)) for a in many if type(a) is ndarray)
+        with first.device:
+            return function(*args)
+
+    return run
+
+
+@functools.cache
+def _device(index: int) -> devices.device:
+    return devices.device("cuda", index)
+
+
+def device_of(x: Any) -> devices.device:
+    return _device(x.device.id)
+
+
+def data_ptr(x: Any) -> int:
+    return x.data.ptr
+
+
+def to_host(x: Any) -> Any:
+    return x.get()
+
+
+def from_host(x: Any, device: devices.device) -> Any:
+    with using(device):
+        return cp.array(x)
+
+
+# --- as in numpy.py ---
+
+
+def copy(x: Any) -> Any:
+    """A contiguous copy."""
+    return x.copy(order="C")
+
+
+def iadd(x: Any, y: Any) -> Any:
+    """x += y, for 0-d arrays too."""
+    return cp.add(x, y, out=x)
+
+
+def conj(x: Any) -> Any:
+    """The conjugate; real arrays are returned as they are."""
+    return cp.conj(x) if x.dtype.kind == "c" else x
+
+
+def matrix_transpose(x: Any) -> Any:
+    return x.swapaxes(-1, -2)
+
+
+def permute_dims(x: Any, axes: tuple[int, ...]) -> Any:
+    return x.transpose(axes)
+
+
+def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    return x.reshape(shape)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Sum over axes; CuPy adds half precision up in float32."""
+    return cp.sum(x, axis=axis, keepdims=keepdims)
+
+
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """A view of the shape, in which repeated elements share memory."""
+    return x if x.shape == shape else cp.broadcast_to(x, shape)
+
+
+def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+    return x.astype(dtype, copy=copy)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """Elements of x where the condition holds, else of y; CuPy alone would make float32 of bfloat16."""
+    result = cp.where(condition, x, y)
+    kinds = {v.dtype for v in (x, y) if isinstance(v, ndarray)}
+    return result.astype(kinds.pop()) if {d.name for d in kinds} == {_bfloat16} else result
+
+
+def is_view(result: Any, x: Any) -> bool:
+    """Whether `result` is a view of `x`."""
+    base = result.base
+    return base is not None and (base is x or base is x.base)
+
+
+def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dtype: Any = None) -> Any:
+    """An array over the memory of another, contiguous one; strides and offset in elements."""
+    flat = memory.ravel() if dtype is None else memory.ravel().view(dtype)
+    return cp.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * flat.itemsize for s in strides))
+
+
+# --- matrix products ---
+
+# cudaDataType and cublasComputeType_t of each dtype: half precision is added up in float32
+_GEMM = {"float16": (2, 68, "f4"), "bfloat16": (14, 68, "f4"), "float32": (0, 68, "f4"), "float64": (1, 70, "f8")}
+_GEMM |= {"complex64": (4, 68, "c8"), "complex128": (5, 70, "c16")}
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Matrix product, batched over leading dimensions, in the common dtype of the operands."""
+    if x.ndim == y.ndim == 2 and x.dtype == y.dtype and x.dtype.kind in "fc":
+        return x.dot(y)
+    common = cp.result_type(x.dtype, y.dtype)
+    if common.name not in _GEMM:
+        return cp.matmul(x, y)
+    x, y = x.astype(common, copy=False), y.astype(common, copy=False)
+    if x.ndim == 1:
+        return matmul(x[None, :], y)[..., 0, :]
+    if y.ndim == 1:
+        return matmul(x, y[:, None])[..., 0]
+    if x.shape[-1] != y.shape[-2]:
+        raise ValueError(f"matmul: the last length of {x.shape} must be the last but one of {y.shape}")
+    return _gemm_batched(x, y)
+
+
+def _gemm_batched(x: Any, y: Any) -> Any:
+    """A batch of products in one call of cuBLAS, which reads transposed operands where they lie.
+
+    cuBLAS is column-major: for it the memory of a row-major matrix holds the transpose, so out = x y is computed as
+    out' = y' x'.
+    """
+    from cupy.cuda import cublas, device
+
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    m, k, n = *x.shape[-2:], y.shape[-1]
+    out = cp.empty((*batch, m, n), dtype=x.dtype)
+    if not out.size or not k:
+        out.fill(0)
+        return out
+    x, x_transposed, x_leading, x_step = _operand(x, batch)
+    y, y_transposed, y_leading, y_step = _operand(y, batch)
+    kind, compute, scale = _GEMM[x.dtype.name]
+    one, zero = np.ones((), scale), np.zeros((), scale)
+    cublas.gemmStridedBatchedEx(
+        device.get_cublas_handle(), y_transposed, x_transposed, n, m, k, one.ctypes.data,
+        y.data.ptr, kind, y_leading, y_step, x.data.ptr, kind, x_leading, x_step,
+        zero.ctypes.data, out.data.ptr, kind, n, m * n, math.prod(batch), compute, -1,
+    )  # fmt: skip
+    return out
+
+
+def _operand(x: Any, batch: tuple[int, ...]) -> tuple[Any, int, int, int]:
+    """An operand as cuBLAS takes it: the array, whether it is transposed, its leading dimension and batch step."""
+    if math.prod(x.shape[:-2]) == 1:
+        x, step = x.reshape(x.shape[-2:]), 0  # the same matrix for all
+    else:
+        x = broadcast_to(x, (*batch, *x.shape[-2:]))
+        x = x.reshape(-1, *x.shape[-2:])  # copies where the strides of the batch have no common step
+        step = x.strides[0] // x.itemsize
+    for transposed, (row, column) in ((0, (-2, -1)), (1, (-1, -2))):
+        leading = x.strides[row] // x.itemsize
+        if (x.strides[column] == x.itemsize or x.shape[column] == 1) and leading >= x.shape[column]:
+            return x, transposed, leading, step
+    x = copy(x)
+    return x, 0, x.shape[-1], math.prod(x.shape[-2:]) if step else 0
+
+
+# --- kernels ---
+
+
+@functools.cache
+def kernels() -> Path:
+    """The folder of CUDA sources: in the package where it is installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "kernels", package.parent / "kernels") if folder.is_dir())
+
+
+@functools.cache
+def kernel(name: str, function: str) -> Any:
+    """A function of `kernels/<name>.cu`, compiled at the first use; `function` may be an instance of a template."""
+    folder = kernels()
+    text = (folder / f"{name}.cu").read_text(encoding="utf-8")
+    module = cp.RawModule(code=text, options=("-std=c++17", f"-I{folder}"), name_expressions=(function,))
+    return module.get_function(function)
+
+
+#: the CUDA type of each dtype that `kernels/scatter.cu` adds
+C_TYPES = {
+    "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "int32": "int", "int64": "long long",
+}  # fmt: skip
+
+
+def add_at(x: Any, index: Any, values: Any) -> None:
+    """`x[index] += values`, where an index that occurs twice is added to twice."""
+    index = index if isinstance(index, tuple) else (index,)
+    if not any(isinstance(i, (ndarray, np.ndarray, list)) for i in index):
+        x[index] += values
+        return
+    if x.dtype.kind == "b":
+        x[index] |= values
+        return
+    target = x if x.flags.c_contiguous else copy(x)
+    rows, length = _rows(x.shape, index)
+    values = cp.broadcast_to(cp.asarray(values, dtype=x.dtype), (*rows.shape, *x.shape[x.ndim - length :]))
+    length = math.prod(x.shape[x.ndim - length :])
+    if x.dtype.kind == "c":  # real and imaginary parts are added by themselves
+        part = x.real.dtype
+        _scatter_add(target.view(part), rows, cp.ascontiguousarray(values).view(part), 2 * length)
+    else:
+        _scatter_add(target, rows, cp.ascontiguousarray(values), length)
+    if target is not x:
+        x[...] = target
+
+
+def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, int]:
+    """The rows that an index picks, where x is seen as rows, and the number of dimensions that make up a row."""
+    if len(index) <= len(shape) and all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
+        rows: Any = 0
+        for n, i in zip(shape, index):
+            rows = rows * n + cp.where(i < 0, i + n, i).astype(np.int64)
+        return rows, len(shape) - len(index)
+    return cp.arange(math.prod(shape)).reshape(shape)[index], 0
+
+
+def _scatter_add(x: Any, rows: Any, values: Any, length: int) -> None:
+    count = values.size
+    if count:
+        add = kernel("scatter", f"scatter_add<{C_TYPES[x.dtype.name]}>")
+        rows = cp.ascontiguousarray(rows)
+        add((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
+
+
+__all__: Sequence[str] = ()

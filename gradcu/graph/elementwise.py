@@ -1,0 +1,312 @@
+"""Elementwise operations: how they are declared, and the short way for the common case.
+
+The short way is taken for float32 and float64 on the CPU, where no operand needs converting. It does what
+`Primitive.record` does, written out for one and for two operands, because here every 0.1 us counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import backends, dtypes
+from ..tensor import Tensor, edge_of, from_array
+from .errors import device_error, explain
+from .modes import state
+from .node import make
+from .op import Primitive, saved_version
+from .version import InferenceVersion
+
+_new = object.__new__
+_ndarray = backends.host.ndarray
+_asarray = backends.host.asarray
+_f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
+
+
+class Elementwise(Primitive):
+    """An elementwise operation.
+
+    result: "same" (the promoted dtype of the operands), "float" (that, but integers become the default dtype) or
+        "bool" (computed in the promoted dtype, never differentiated).
+    forward: a formula, or the name of a function of the namespace.
+    """
+
+    def __init__(
+        self, name: str, forward: str | Callable, *vjps: Callable, result: str = "same", operands: int = 0, **more: Any
+    ) -> None:
+        direct = None
+        if isinstance(forward, str):
+            direct = getattr(backends.host, forward)
+            names = ", ".join(("x", "y", "z", "w")[: operands or max(1, len(vjps))])
+            forward = eval(f"lambda xp, {names}: xp.{forward}({names})")
+        names_ = forward.__code__.co_varnames[1 : forward.__code__.co_argcount]
+        count = operands or max(1, len(vjps))
+        vjp = dict(zip(names_, vjps, strict=False)) if vjps else None
+        super().__init__(name, forward, vjp, inputs=count, kind="elementwise", **more)
+        self.result = result
+        self._linked: dict[tuple[int, int], Any] = {}
+        self.direct = direct if direct is not None else _bind(forward)
+
+    def __call__(self, *args: Any, **attributes: Any) -> Any:
+        n = len(self.inputs)
+        rest = tuple(args[n:]) + tuple(attributes.get(a, self._defaults.get(a)) for a in self.attributes[len(args) - n :])
+        return self.apply(args[:n], rest)
+
+    def apply(self, args: Any, attributes: tuple = ()) -> Tensor:
+        """Bring operands to one dtype and device, by recorded conversions, and record."""
+        if len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.dtype.kind == "f":
+            return self.record(args, attributes)
+        return self.record(self.prepare(args), attributes)
+
+    def prepare(self, args: Any) -> list[Any]:
+        ranked, devices_seen = [], []
+        for t in args:
+            if isinstance(t, Tensor):
+                a = t._array
+                ranked.append((0 if a.ndim else 1, t.dtype))
+                if a.ndim or len(args) == 1:
+                    devices_seen.append(t.device)
+            elif t is not None:
+                try:
+                    ranked.append((2, dtypes.of_scalar(t)))
+                except TypeError:
+                    raise TypeError(
+                        f"{self.name}(): argument must be Tensor or Number, not {type(t).__name__}"
+                    ) from None
+        common = dtypes.promote(ranked)
+        if self.result == "float" and common.category < 2:
+            common = dtypes.get_default_dtype()
+        if len(set(devices_seen)) > 1:
+            raise device_error(self.name, devices_seen)
+        prepared = []
+        for t in args:
+            if isinstance(t, Tensor):
+                if t.dtype is not common:
+                    t = t.to(common)  # type: ignore[attr-defined]
+                if devices_seen and not t._array.ndim and t.device != devices_seen[0]:
+                    if t.device.type != "cpu":
+                        raise device_error(self.name, [devices_seen[0], t.device])
+                    t = t.to(devices_seen[0])  # type: ignore[attr-defined]
+            elif t is not None:
+                t = _number(t, common)
+            prepared.append(t)
+        if not any(isinstance(t, Tensor) for t in prepared):  # the dtype must be the common one, not Python's
+            prepared[0] = from_array(_asarray(prepared[0], dtype=common.numpy))
+        return prepared
+
+    def unary(self) -> Callable:
+        """The function of one tensor, with the short way."""
+        direct, slow, name = self.direct, self.apply, self.name
+        key = (1, 0, False)
+        differentiable = self.vjp is not None
+        cls: Any = None
+        saves = 0
+
+        def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+            nonlocal cls, saves
+            try:
+                a = input._array
+            except AttributeError:
+                raise TypeError(
+                    f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+                ) from None
+            d = a.dtype
+            if (d is not _f32 and d is not _f64) or type(a) is not _ndarray or out is not None:
+                result = slow((input,))
+                return result if out is None else write_out(result, out, name)
+            r = direct(a)
+            if type(r) is not _ndarray:
+                r = _asarray(r)
+            t = _new(Tensor)
+            t._array = r
+            t._grad = t._counter = t._view = t._meta = None
+            edge = input._node if input._view is None else input._view.edge(input)
+            if edge is None and input._rg:
+                edge = input
+            if edge is None or not differentiable or not state.grad:
+                t._node, t._rg = None, False
+                if state.inference:
+                    t._counter = InferenceVersion()
+                return t
+            if cls is None:
+                cls = self._nodes.get(key) or self._make_class(key, 1, 0, False)
+                saves = {(): 1, ("tensors[0]",): 2, ("out",): 3}.get(tuple(cls.sources.values()), 4)
+            if saves == 4 or input._counter is not None:
+                t._node = self.make_node(1, (input,), (edge,), (), r)
+            else:
+                t._node = make(cls, (edge,), () if saves == 1 else (input,) if saves == 2 else (r,))
+            t._rg = True
+            return t
+
+        function.__name__ = function.__qualname__ = self.name
+        return function
+
+    def binary(self) -> Callable:
+        """The operator of two operands, with the short way; NotImplemented for operands of foreign types."""
+        direct, apply, name, link = self.direct, self.apply, self.name, self._link
+        differentiable = self.vjp is not None
+        classes = self._linked
+
+        def operator(x: Any, y: Any) -> Any:
+            a = x._array
+            kind = type(y)
+            if kind is float or kind is int:
+                d = a.dtype
+                if (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
+                    return apply((x, y))
+                r = direct(a, y)
+                if type(r) is not _ndarray:
+                    r = _asarray(r)
+                y_edge, scalars = None, 2
+            else:
+                try:
+                    b = y._array
+                except AttributeError:
+                    return apply((x, y)) if is_number(y) else NotImplemented
+                d = a.dtype
+                if (
+                    d is not b.dtype
+                    or (d is not _f32 and d is not _f64)
+                    or type(a) is not _ndarray
+                    or type(b) is not _ndarray
+                ):
+                    return apply((x, y))
+                try:
+                    r = direct(a, b)
+                except Exception as error:
+                    raise explain(name, (x, y), error) from error
+                if type(r) is not _ndarray:
+                    r = _asarray(r)
+                y_edge = y._node if y._view is None else y._view.edge(y)
+                if y_edge is None and y._rg:
+                    y_edge = y
+                scalars = 0
+            t = _new(Tensor)
+            t._array = r
+            t._grad = t._counter = t._view = t._meta = None
+            x_edge = x._node if x._view is None else x._view.edge(x)
+            if x_edge is None and x._rg:
+                x_edge = x
+            if x_edge is None:
+                mask = 0 if y_edge is None else 2
+            else:
+                mask = 1 if y_edge is None else 3
+            if not mask or not differentiable or not state.grad:
+                t._node, t._rg = None, False
+                if state.inference:
+                    t._counter = InferenceVersion()
+                return t
+            t._rg = True
+            cls = classes.get((mask, scalars)) or link(mask, scalars)
+            if cls.save_pair is None or x._counter is not None or (not scalars and y._counter is not None):
+                t._node = self.make_node(mask, (x, y), (x_edge, y_edge), (), r)
+                return t
+            shapes = None if scalars or a.shape == b.shape else (a.shape, b.shape)
+            t._node = make(cls, (x_edge, y_edge), cls.save_pair(x, y, r), shapes)
+            return t
+
+        operator.__name__ = operator.__qualname__ = self.name
+        return operator
+
+    def reflected(self) -> Callable:
+        """The operator with a number on the left, the tensor being `self`; NotImplemented for foreign types."""
+        direct, apply, link = self.direct, self.apply, self._link
+        differentiable = self.vjp is not None
+        classes = self._linked
+
+        def operator(y: Any, x: Any) -> Any:
+            a = y._array
+            kind = type(x)
+            d = a.dtype
+            if (
+                (kind is not float and kind is not int)
+                or (d is not _f32 and d is not _f64)
+                or type(a) is not _ndarray
+            ):
+                return apply((x, y)) if is_number(x) or isinstance(x, Tensor) else NotImplemented
+            r = direct(x, a)
+            if type(r) is not _ndarray:
+                r = _asarray(r)
+            t = _new(Tensor)
+            t._array = r
+            t._grad = t._counter = t._view = t._meta = None
+            edge = y._node if y._view is None else y._view.edge(y)
+            if edge is None and y._rg:
+                edge = y
+            if edge is None or not differentiable or not state.grad:
+                t._node, t._rg = None, False
+                if state.inference:
+                    t._counter = InferenceVersion()
+                return t
+            t._rg = True
+            cls = classes.get((2, 1)) or link(2, 1)
+            if cls.save_pair is None or y._counter is not None:
+                t._node = self.make_node(2, (x, y), (None, edge), (), r)
+                return t
+            t._node = make(cls, (None, edge), cls.save_pair(x, y, r))
+            return t
+
+        operator.__name__ = operator.__qualname__ = f"r{self.name}"
+        return operator
+
+    def _link(self, mask: int, scalars: int) -> Any:
+        """The node class for these operands, with `save_pair` to pick what it keeps."""
+        key = (mask, scalars, False)
+        cls = self._nodes.get(key) or self._make_class(key, mask, scalars, False)
+        letters = {"tensors[0]": "x", "tensors[1]": "y", "out": "out"}
+        saved = list(cls.sources.values())  # type: ignore[attr-defined]
+        cls.save_pair = None  # type: ignore[attr-defined]
+        if all(s in letters for s in saved):
+            inside = "".join(letters[s] + ", " for s in saved)
+            cls.save_pair = staticmethod(eval(f"lambda x, y, out: ({inside})"))  # type: ignore[attr-defined]
+        self._linked[mask, scalars] = cls
+        return cls
+
+
+def _bind(forward: Callable) -> Callable:
+    import functools
+
+    return functools.partial(forward, backends.host)
+
+
+def is_number(y: Any) -> bool:
+    """Whether an operand counts as a Python number."""
+    return isinstance(y, (int, float, complex, backends.host.generic))
+
+
+def _number(value: Any, common: dtypes.dtype) -> Any:
+    """A Python number for an operation in the dtype `common`: integers wrap around as they do in C."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if common.category == 1 and isinstance(value, int):
+        bits = common.itemsize * 8
+        value &= (1 << bits) - 1
+        if common.is_signed and value >> (bits - 1):
+            value -= 1 << bits
+    elif common.category == 2 and isinstance(value, int):
+        value = float(value)
+    return value
+
+
+def write_out(result: Any, out: Tensor, name: str) -> Tensor:
+    """`out=`: put a result into a given tensor, which takes its shape.
+
+    Raises RuntimeError if the dtype does not fit or a gradient would be lost.
+    """
+    if state.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    if out.device != result.device:
+        raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {result.dtype} can't be cast to the desired output type {out.dtype} ({name}(out=...))"
+        )
+    if out._array.shape != result._array.shape:
+        out._array = backends.namespaces[type(result._array)].empty(result._array.shape, dtype=out._array.dtype)
+    out._array[...] = result._array
+    if out._counter is not None:
+        out._counter.value += 1
+    return out
+
+
+__all__ = ["Elementwise", "InferenceVersion", "edge_of", "from_array", "saved_version", "write_out"]

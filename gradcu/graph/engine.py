@@ -1,0 +1,310 @@
+"""The backward walk.
+
+Nodes wait in a heap by the order in which they were recorded; the latest runs first. Since a node is always recorded
+after the nodes it takes its inputs from, all of its gradient has arrived when its turn comes. The same walk serves
+first-order backward, on raw arrays, and `create_graph`, on tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush, heappushpop
+from typing import Any
+
+from .. import backends
+from ..tensor import Tensor, from_array
+from .modes import state
+from .node import Freed, Node, Output
+from .recorded import namespace as recorded_namespace
+
+_namespaces = backends.namespaces
+
+
+def walk(
+    edges: Sequence[Any],
+    grads: Sequence[Any],
+    *,
+    retain: bool,
+    create: bool,
+    captures: Sequence[Any] | None = None,
+    by: str = "backward()",
+) -> list[Any]:
+    """Carry `grads` from `edges` to the leaves, or to the edges `captures` alone, and return what arrived there.
+
+    The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded. `retain` keeps the
+    saved values for another walk; `by` names the call that let them go.
+    """
+    before = state.grad
+    state.grad = create
+    try:
+        return _walk(edges, grads, retain, create, captures, by)
+    finally:
+        state.grad = before
+
+
+def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, by: str) -> list:
+    buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
+    owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
+    waiting: list[tuple[int, Node]] = []
+    targets, needed = (None, None) if captures is None else _paths(edges, captures)
+    caught: dict[tuple[Any, int], Any] = {}
+    freed = Freed(by)
+    xp: Any = recorded_namespace
+
+    def deliver(edge: Any, g: Any) -> None:
+        """Add a gradient to what waits at the edge."""
+        index = 0
+        if type(edge) is Output:
+            edge, index = edge.node, edge.index
+        if needed is not None and edge not in needed and edge not in targets:  # type: ignore[operator]
+            return
+        if edge._outputs > 1:
+            several = buffers.get(edge)
+            if several is None:
+                several = buffers[edge] = [None] * edge._outputs
+                heappush(waiting, (edge.order, edge))
+            several[index] = g if several[index] is None else several[index] + g
+        elif edge not in buffers:
+            buffers[edge] = g
+            if edge._outputs:
+                heappush(waiting, (edge.order, edge))
+        elif edge in owned and not create:
+            buffers[edge] += g
+        else:
+            buffers[edge] = buffers[edge] + g
+            owned.add(edge)
+
+    for edge, g in zip(edges, grads, strict=True):
+        if edge is not None:
+            deliver(edge, g)
+
+    following: Any = None  # a node that waits outside of the heap, so that a chain never touches it
+    while waiting or following is not None:
+        if following is None:
+            node = heappop(waiting)[1]
+        elif waiting:
+            node = heappushpop(waiting, (following.order, following))[1]
+        else:
+            node = following
+        following = None
+        g = buffers.pop(node)
+        hooks = node.hooks
+        if hooks is not None:
+            g = _before(node, g, create)
+        if targets is not None:
+            if node in targets:
+                for index in targets[node]:
+                    caught[node, index] = g[index] if node._outputs > 1 else g
+            if node not in needed:  # type: ignore[operator]
+                continue
+        if create:
+            results = node.recorded(node, g, xp)
+        else:
+            kind = type(g)
+            if kind is list:
+                kind = type(next(one for one in g if one is not None))
+            xp = _namespaces[kind]
+            results = node.raw(node, g, xp)
+        if node.shapes is not None:
+            results = [
+                r if r is None or r.shape == shape else sum_to(r, shape, xp)
+                for r, shape in zip(results, node.shapes, strict=True)
+            ]
+        if hooks is not None and hooks.after:
+            results = _after(node, results, g, create)
+        if not retain and node.releases:
+            node.saved = freed
+        for edge, r in zip(node.edges, results):  # noqa: B905 (lengths are the op's own; checking costs time)
+            if edge is None or r is None:
+                continue
+            n = edge._outputs
+            if n > 1 or n < 0 or needed is not None or edge in buffers:
+                deliver(edge, r)
+            elif n:
+                buffers[edge] = r
+                if following is None:
+                    following = edge
+                else:
+                    heappush(waiting, (edge.order, edge))
+            else:
+                buffers[edge] = r
+                if not create and r is not g and r.base is None:
+                    owned.add(edge)
+
+    if captures is None:
+        for leaf, g in buffers.items():
+            accumulate(leaf, g, leaf in owned, create)
+        return []
+    return [_caught(edge, caught, buffers, create) for edge in captures]
+
+
+def _paths(edges: Sequence[Any], captures: Sequence[Any]) -> tuple[dict[Any, set[int]], set[Any]]:
+    """The results to catch, by node or leaf, and the nodes that must run because they lead to one."""
+    targets: dict[Any, set[int]] = {}
+    for edge in captures:
+        node, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
+        targets.setdefault(node, set()).add(index)
+    reached, stack = set(), [e.node if type(e) is Output else e for e in edges if e is not None]
+    while stack:
+        node = stack.pop()
+        if node not in reached and node._outputs:
+            reached.add(node)
+            stack.extend(e.node if type(e) is Output else e for e in node.edges if e is not None)
+    needed: set[Any] = set()
+    for node in sorted(reached, key=lambda n: n.order, reverse=True):  # the first recorded first
+        for e in node.edges:
+            below = e.node if type(e) is Output else e
+            if below is not None and (below in targets or below in needed):
+                needed.add(node)
+                break
+    return targets, needed
+
+
+def _caught(edge: Any, caught: dict, buffers: dict, create: bool) -> Any:
+    if type(edge) is Output:
+        return caught.get((edge.node, edge.index))
+    if edge._outputs:
+        return caught.get((edge, 0))
+    g = buffers.get(edge)
+    return g if g is None else _leaf_hooks(edge, g, create)
+
+
+def accumulate(leaf: Tensor, g: Any, owned: bool, create: bool) -> None:
+    """What `AccumulateGrad` does: run the leaf's hooks and add to its `grad`."""
+    extra = leaf._meta
+    if extra is not None:
+        g = _leaf_hooks(leaf, g, create)
+        if extra.accumulate_hooks is not None and extra.accumulate_hooks.before:
+            g = _run_hooks(extra.accumulate_hooks.before, g, create, 1)
+        owned = False
+    old = leaf._grad
+    if create:
+        leaf._grad = g if old is None else old + g
+    elif old is None:
+        leaf._grad = from_array(g if owned else backends.namespaces[type(g)].copy(g))
+    elif old._node is None and not old._rg:
+        old._array = backends.namespaces[type(g)].iadd(old._array, g)
+        if old._counter is not None:
+            old._counter.value += 1
+    else:
+        with_history = old + from_array(g)
+        leaf._grad = with_history
+    if extra is not None:
+        if extra.accumulate_hooks is not None and extra.accumulate_hooks.after:
+            for hook in list(extra.accumulate_hooks.after.values()):
+                hook((), (wrap(g, create),))
+        for hook in list(extra.post_accumulate_hooks.values()):
+            hook(leaf)
+
+
+def wrap(g: Any, create: bool) -> Any:
+    """A gradient as users see it."""
+    return g if create or g is None else from_array(g)
+
+
+def unwrap(g: Any, create: bool) -> Any:
+    return g if create or g is None else g._array
+
+
+def _run_hooks(hooks: dict[int, Callable], g: Any, create: bool, outputs: int) -> Any:
+    """Prehooks of a node: each takes and may replace the tuple of gradients."""
+    grads = tuple(wrap(one, create) for one in (g if outputs > 1 else [g]))
+    for hook in list(hooks.values()):
+        changed = hook(grads)
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != len(grads):
+                raise RuntimeError(
+                    f"hook '{_name(hook)}' has returned an incorrect number of values "
+                    f"(got {len(changed)}, but expected {len(grads)})"
+                )
+            grads = changed
+    back = [unwrap(one, create) for one in grads]
+    return back if outputs > 1 else back[0]
+
+
+def _name(hook: Callable) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
+def run_tensor_hooks(hooks: Iterable[Callable], g: Any, create: bool) -> Any:
+    """Hooks of `Tensor.register_hook`: each may return another gradient of the same shape."""
+    for hook in hooks:
+        old = wrap(g, create)
+        changed = hook(old)
+        if changed is not None:
+            if not isinstance(changed, Tensor):
+                raise TypeError(f"hook '{_name(hook)}' returned {type(changed).__name__}, expected Tensor or None")
+            if changed.shape != old.shape or changed.dtype != old.dtype or changed.device != old.device:
+                raise RuntimeError(
+                    f"hook '{_name(hook)}' has changed the gradient from {tuple(old.shape)}, {old.dtype}, {old.device} "
+                    f"to {tuple(changed.shape)}, {changed.dtype}, {changed.device}: size, type and device must stay"
+                )
+            g = unwrap(changed, create)
+    return g
+
+
+def _leaf_hooks(leaf: Tensor, g: Any, create: bool) -> Any:
+    extra = leaf._meta
+    return g if extra is None or not extra.hooks else run_tensor_hooks(list(extra.hooks.values()), g, create)
+
+
+def _before(node: Node, g: Any, create: bool) -> Any:
+    """Tensor hooks, then retain_grad, then prehooks, as PyTorch orders them."""
+    hooks = node.hooks
+    several = g if node._outputs > 1 else [g]
+    for index, own in hooks.tensor.items():
+        if own:
+            if several[index] is None:
+                continue
+            several[index] = run_tensor_hooks(list(own.values()), several[index], create)
+    for index, reference in hooks.retained.items():
+        tensor = reference()
+        if tensor is not None and several[index] is not None:
+            now = wrap(several[index], create)
+            tensor._grad = now if tensor._grad is None else tensor._grad + now
+    g = several if node._outputs > 1 else several[0]
+    return _run_hooks(hooks.before, g, create, node._outputs) if hooks.before else g
+
+
+def _after(node: Node, results: Sequence[Any], g: Any, create: bool) -> Sequence[Any]:
+    """Posthooks: each takes gradients of inputs and of results, and may replace the former."""
+    outputs = tuple(wrap(one, create) for one in (g if node._outputs > 1 else [g]))
+    inputs = tuple(wrap(r, create) for r in results)
+    for hook in list(node.hooks.after.values()):
+        changed = hook(inputs, outputs)
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != len(inputs):
+                raise RuntimeError(
+                    f"hook '{_name(hook)}' has returned an incorrect number of values "
+                    f"(got {len(changed)}, but expected {len(inputs)})"
+                )
+            inputs = changed
+    return [unwrap(r, create) for r in inputs]
+
+
+def sum_to(g: Any, shape: tuple[int, ...], xp: Any) -> Any:
+    """Undo broadcasting: sum `g` over the axes that `shape` lacks or has with length one."""
+    extra = len(g.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
+    return xp.reshape(xp.sum(g, axis=axes), shape)
+
+
+def call_node(node: Node, grads: tuple[Any, ...]) -> Any:
+    """`node(*grads)`: one step of backward by hand."""
+    if len(grads) != node._outputs:
+        raise TypeError(f"{node.name()} takes {node._outputs} gradients, got {len(grads)}")
+    create = state.grad and any(g is not None and g.requires_grad for g in grads)
+    given = [unwrap(g, create) for g in grads]
+    g = given if node._outputs > 1 else given[0]
+    if create:
+        xp: Any = recorded_namespace
+        results = node.recorded(node, g, xp)
+    else:
+        xp = _namespaces[type(next(one for one in given if one is not None))]
+        results = node.raw(node, g, xp)
+    if node.shapes is not None:
+        results = [r if r is None else sum_to(r, s, xp) for r, s in zip(results, node.shapes, strict=True)]
+    wrapped = tuple(wrap(r, create) for r in results)
+    return wrapped[0] if len(wrapped) == 1 else wrapped

@@ -1,0 +1,159 @@
+"""Nodes of the graph: what an operation left behind for backward.
+
+An edge says where a gradient goes on to: a `Node` (the operation that made the value), an `Output` (one of several
+results of a node), a leaf tensor itself (its gradient is accumulated), or None (no gradient is wanted). Tensors hold
+nodes and nodes hold edges and saved values; nothing points back, so graphs die by reference counting.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from .hooks import Handle
+
+_new = object.__new__
+
+#: falling numbers: of the nodes that wait in the engine the one with the least was recorded last and runs first
+sequence = itertools.count(0, -1)
+
+
+class Freed:
+    """Stands where saved values were, and says which call let them go."""
+
+    __slots__ = ("by",)
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+
+
+class Output:
+    """An edge to one of several results of a node."""
+
+    __slots__ = ("index", "node")
+    _outputs = -1
+
+    def __init__(self, node: Node, index: int) -> None:
+        self.node, self.index = node, index
+
+
+class NodeHooks:
+    """The hooks of one node; most nodes have none of these."""
+
+    __slots__ = ("after", "before", "metadata", "retained", "tensor")
+
+    def __init__(self) -> None:
+        self.tensor: dict[int, dict[int, Callable]] = {}  # by output number: of `Tensor.register_hook`
+        self.retained: dict[int, Any] = {}  # by output number: weak reference to a tensor with retain_grad
+        self.before: dict[int, Callable] = {}
+        self.after: dict[int, Callable] = {}
+        self.metadata: dict = {}
+
+
+class _NodeType(type):
+    def __repr__(cls) -> str:
+        return f"<class '{cls.__name__}'>"
+
+
+class Node(metaclass=_NodeType):
+    """`grad_fn` of a tensor. Subclasses, one per operation and set of inputs to differentiate, say how.
+
+    `backward(node, g, xp)` maps the gradient of the result to those of the inputs. It is run on raw arrays with the
+    backend's namespace, or, with `create_graph`, on tensors with the namespace of recorded operations.
+    """
+
+    __slots__ = ("__weakref__", "edges", "hooks", "order", "output_version", "saved", "shapes", "version")
+
+    #: names under which `saved` is shown as `_saved_<name>`
+    saved_names: tuple[str, ...] = ()
+    _outputs = 1  # how many results; 0 for leaves and -1 for an `Output`, so that the engine tells edges apart at once
+    releases = False  # whether backward lets the saved values go unless retain_graph is given
+    raw: Callable
+    recorded: Callable
+
+    def name(self) -> str:
+        """The operation's name, as `AddBackward0`."""
+        return type(self).__name__
+
+    def __call__(self, *grads: Any) -> Any:
+        """Run this node alone on gradients of its results."""
+        from .engine import call_node
+
+        return call_node(self, grads)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For each input, the node that made it and the number of the result it was."""
+        return tuple(as_function(edge) for edge in self.edges)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Always true: only operations on tensors that require grad have nodes."""
+        return True
+
+    @property
+    def metadata(self) -> dict:
+        """A dictionary for the user's own notes."""
+        return self.own_hooks().metadata
+
+    def own_hooks(self) -> NodeHooks:
+        if self.hooks is None:
+            self.hooks = NodeHooks()
+        return self.hooks
+
+    def register_hook(self, hook: Callable) -> Handle:
+        """Call `hook(grad_inputs, grad_outputs)` after this node ran; what it returns replaces grad_inputs."""
+        return Handle(self.own_hooks().after, hook)
+
+    def register_prehook(self, hook: Callable) -> Handle:
+        """Call `hook(grad_outputs)` before this node runs; what it returns replaces grad_outputs."""
+        return Handle(self.own_hooks().before, hook)
+
+    def _sequence_nr(self) -> int:
+        return -self.order
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):
+            from .op import saved_value
+
+            return saved_value(self, name.removeprefix("_saved_"))
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(f"_saved_{name}" for name in self.saved_names)]
+
+
+def make(cls: type[Node], edges: tuple, saved: tuple, shapes: tuple | None = None, version: int = 0) -> Any:
+    """A new node of a class, with the next sequence number."""
+    node = _new(cls)
+    node.edges, node.saved, node.shapes, node.version = edges, saved, shapes, version
+    node.order = next(sequence)
+    node.hooks = node.output_version = None
+    return node
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: adds what arrives to `variable.grad`. Made on demand, to be looked at."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+        self.edges = ()
+        self.order = -(2**64)
+        self.hooks = variable._extra().accumulate_hooks
+
+
+def as_function(edge: Any) -> tuple[Any, int]:
+    """An edge as PyTorch shows it: (node, number of its result)."""
+    if edge is None:
+        return None, 0
+    if isinstance(edge, Node):
+        return edge, 0
+    if type(edge) is Output:
+        return edge.node, edge.index
+    return edge._extra().accumulator(edge), 0

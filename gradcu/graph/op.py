@@ -1,0 +1,367 @@
+"""How an operation is declared, and what a declaration makes.
+
+A declaration gives a forward formula and, per input, a vector-Jacobian product, all over an array namespace `xp`. The
+names of a formula's parameters say what it needs, and only that is saved:
+
+    x, y, ...        an input, by the name that the forward formula gives it
+    out              the result (a tuple if there are several)
+    axis, ...        an attribute: a parameter of the forward formula that is no tensor
+    x_shape, x_dtype the shape and raw dtype of the input x, without keeping x
+
+From it come the primitive (recorded under its array-API name for formulas of higher order), and one `Node` class for
+each set of inputs that need a gradient, whose `raw` and `recorded` functions are written out as text, as dataclasses
+write `__init__`: a node pays for no loop over its inputs.
+
+Formulas are those of real numbers. For complex ones the walk conjugates around them: if f is holomorphic, the gradient
+is conj(f') g = conj(f' conj(g)). Operations that are not declare `holomorphic=False` and formulas in PyTorch's
+(Wirtinger) convention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import backends
+from ..tensor import Tensor, edge_of, from_array
+from .errors import explain, stale
+from .modes import state
+from .node import Node, Output, make
+from .recorded import namespace
+from .version import InferenceVersion
+from .views import mark_view
+
+_host, _namespaces = backends.host, backends.namespaces
+
+#: how PyTorch calls what formulas call x, y, out, axis, ... in `_saved_*`
+_SHOWN = {"x": "self", "y": "other", "out": "result", "axis": "dim", "keepdims": "keepdim"}
+
+
+class Primitive:
+    """One declared operation; call it on tensors and attributes."""
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable,
+        vjp: dict[str, Callable] | Callable | None = None,
+        *,
+        inputs: int = 1,
+        kind: str = "general",
+        node: str | dict[int, str] = "",
+        outputs: int = 1,
+        differentiable: Sequence[int] | None = None,
+        variadic: bool = False,
+        holomorphic: bool = True,
+        view: bool | str = False,
+        jvp: Callable | None = None,
+        constants: dict[str, Any] | None = None,
+        domain: tuple[float, float] | Sequence[tuple[float, float]] = (-3.0, 3.0),
+        samples: Callable | None = None,
+    ) -> None:
+        """Declare `name`.
+
+        forward: `(xp, x, y, ..., axis, ...)`: the first `inputs` parameters after xp are tensors (numbers or None may
+            stand in their place), the rest attributes. With `variadic` the one input is a list of tensors.
+        vjp: by input `(xp, g, ...) -> gradient`; or one function `(xp, g, needs, ...) -> tuple` for all inputs, where
+            `needs` says which are wanted. `g` is a list if several results are differentiable. None: no gradient.
+        kind: "elementwise" (the Jacobian is diagonal: the jvp is the vjp), "linear" (the jvp is the operation itself)
+            or "general".
+        node: the name of the node; `TanhBackward0` for tanh if not given. Where PyTorch's differs if operands are
+            numbers: {0: the usual name, 1: if the first is a number, 2: if the second is, ...} (a bit mask).
+        outputs, differentiable: the number of results, and the positions of those that may require grad (default all).
+        view: the result shares the memory of x; "maybe" if the library decides.
+        constants: further `_saved_*` attributes of the node, the same for every call.
+        domain: the range of values in which tests try it, for all inputs or one each.
+        samples: `(make) -> list of argument tuples` for tests, where `make(*shape)` gives an input with values in the
+            domain. Elementwise operations need none.
+        """
+        names = parameters(forward)[1:]
+        self.name, self.forward, self.vjp, self.jvp, self.kind = name, forward, vjp, jvp, kind
+        self.inputs, self.attributes = names[:inputs], names[inputs:]
+        self.outputs, self.variadic, self.view, self.holomorphic = outputs, variadic, view, holomorphic
+        self.differentiable = tuple(range(outputs)) if differentiable is None else tuple(differentiable)
+        usual = "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
+        self.node_names = node if isinstance(node, dict) else {0: node or usual}
+        self.constants = constants or {}
+        self.domain, self.samples = domain, samples
+        self._nodes: dict[tuple, type[Node]] = {}
+        defaults = forward.__defaults__ or ()
+        self._defaults = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+        self._defaults.update(forward.__kwdefaults__ or {})
+        self.ufunc: Any = None
+        registry[name] = self
+        namespace.declare_(name, self)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __call__(self, *args: Any, **attributes: Any) -> Any:
+        """Apply to tensors in order, and attributes in order or by name."""
+        n = len(self.inputs)
+        if len(args) > n or attributes or len(args) < n + len(self.attributes):
+            given = list(args[n:])
+            for name in self.attributes[len(given) :]:
+                given.append(attributes[name] if name in attributes else self._defaults[name])
+            inputs = list(args[:n])
+            for name in self.inputs[len(inputs) :]:
+                inputs.append(attributes[name] if name in attributes else self._defaults[name])
+            return self.record(inputs, tuple(given))
+        return self.record(args, ())
+
+    def record(self, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
+        """Compute, and leave a node behind if an input requires grad."""
+        tensors = inputs[0] if self.variadic else inputs
+        arrays, edges, mask, bit, kind = [], [], 0, 1, None
+        for t in tensors:
+            if isinstance(t, Tensor):
+                a = t._array
+                arrays.append(a)
+                edge = t._node if t._view is None else t._view.edge(t)
+                if edge is not None:
+                    mask |= bit
+                elif t._rg:
+                    edge = t
+                    mask |= bit
+                edges.append(edge)
+                if kind is None:
+                    kind = type(a)
+            else:
+                arrays.append(t)
+                edges.append(None)
+            bit <<= 1
+        xp = _namespaces[kind] if kind is not None else _host
+        try:
+            result = self.forward(xp, arrays, *attributes) if self.variadic else self.forward(xp, *arrays, *attributes)
+        except Exception as error:
+            raise explain(self.name, tensors, error) from error
+        record = mask and self.vjp is not None and state.grad
+        if self.outputs == 1:
+            out = from_array(result)
+            if record:
+                kind = out._array.dtype.kind
+                if kind in "fcV":
+                    out._node = self.make_node(mask, tensors, edges, attributes, out._array, kind == "c")
+                    out._rg = True
+            if self.view and (self.view is True or xp.is_view(out._array, arrays[0])):
+                mark_view(out, tensors[0], self, attributes)
+            return out
+        outs = tuple(from_array(r) for r in result)
+        if record:
+            raw = tuple(o._array for o in outs)
+            complex_ = raw[self.differentiable[0]].dtype.kind == "c"
+            node = self.make_node(mask, tensors, edges, attributes, raw, complex_)
+            several = len(self.differentiable) > 1
+            for i, position in enumerate(self.differentiable):
+                o = outs[position]
+                if o._array.dtype.kind in "fcV":
+                    o._node, o._rg = (Output(node, i) if several else node), True
+        return outs
+
+    def make_node(
+        self, mask: int, tensors: Sequence[Any], edges: Sequence[Any], attributes: tuple, out: Any, complex_: bool = False
+    ) -> Node:
+        """The node of one call: edges, and of inputs, attributes and result what the wanted formulas name."""
+        scalars, counted, bit = 0, False, 1
+        for t in tensors:
+            if not isinstance(t, Tensor):
+                scalars |= bit
+            elif t._counter is not None:
+                counted = True
+            bit <<= 1
+        key = (complex_,) if self.variadic else (mask, scalars, complex_)
+        cls = self._nodes.get(key) or self._make_class(key, mask, scalars, complex_)
+        shapes = None
+        if self.kind == "elementwise" and len(edges) > 1:
+            own = tuple(t._array.shape if isinstance(t, Tensor) else () for t in tensors)
+            full = (out if self.outputs == 1 else out[0]).shape
+            if any(s != full for s, t in zip(own, tensors) if isinstance(t, Tensor)):
+                shapes = own
+        version = cls.count(tensors) if counted else 0  # type: ignore[attr-defined]
+        return make(cls, tuple(edges), cls.save(tensors, attributes, out), shapes, version)  # type: ignore[attr-defined]
+
+    def _make_class(self, key: tuple, mask: int, scalars: int, complex_: bool) -> type[Node]:
+        """The class of nodes for one set of inputs that need a gradient."""
+        joint = callable(self.vjp)
+        formulas: list[Callable | None]
+        if joint:
+            formulas = [self.vjp]  # type: ignore[list-item]
+        else:
+            formulas = [
+                self.vjp.get(n) if mask >> i & 1 else None  # type: ignore[union-attr]
+                for i, n in enumerate(self.inputs)
+            ]
+        wanted: list[str] = []
+        for f in formulas:
+            if f is not None:
+                wanted += [n for n in parameters(f)[2:] if n not in wanted and n != "needs"]
+        # where each saved value comes from, as text over a call's `tensors`, `attributes` and `out`
+        sources, tensors, counted = [], [], []
+        for n in wanted:
+            base = n[:-6]
+            if n == "out":
+                sources.append("out")
+            elif n in self.inputs:
+                i = self.inputs.index(n)
+                if self.variadic:
+                    sources.append("tuple(tensors)")
+                    tensors.append(n)
+                else:
+                    sources.append(f"tensors[{i}]")
+                    if not scalars >> i & 1:
+                        tensors.append(n)
+                        counted.append(f"tensors[{i}]._counter")
+            elif n in self.attributes:
+                sources.append(f"attributes[{self.attributes.index(n)}]")
+            elif base in self.inputs and n[-6:] in ("_shape", "_dtype"):
+                i, what = self.inputs.index(base), n[-5:]
+                if self.variadic:
+                    sources.append(f"tuple(t._array.{what} for t in tensors)")
+                else:
+                    sources.append("()" if scalars >> i & 1 else f"tensors[{i}]._array.{what}")
+            else:
+                raise TypeError(f"{self.name}: a formula names '{n}', which is neither input, attribute nor out")
+        if self.variadic and tensors:
+            count = "sum(saved_version(t._counter) for t in tensors)"
+        else:
+            count = " + ".join(f"saved_version({c})" for c in counted) or "0"
+        scope = {"saved_version": saved_version}
+        saves = "".join(f"{source}, " for source in sources)
+        needs = tuple(bool(mask >> i & 1) for i in range(len(self.inputs)))
+        several = self.outputs > 1
+        body = {
+            "__slots__": (),
+            "sources": dict(zip(wanted, sources)),
+            "save": staticmethod(eval(f"lambda tensors, attributes, out: ({saves})")),
+            "count": staticmethod(eval(f"lambda tensors: {count}", scope)),
+            "_outputs": len(self.differentiable),
+            "releases": bool(tensors) or "out" in wanted,
+            "saved_names": (*(_SHOWN.get(n, n) for n in wanted), *self.constants),
+            "constants": self.constants,
+            "primitive": self,
+            **{
+                way: staticmethod(
+                    _write(self, formulas, wanted, tensors, needs, joint, several, complex_ and self.holomorphic, way)
+                )
+                for way in ("raw", "recorded")
+            },
+        }
+        name = self.node_names.get(scalars, self.node_names[0])
+        cls = self._nodes[key] = type(Node)(name, (Node,), body)
+        return cls
+
+
+registry: dict[str, Primitive] = {}
+
+
+def parameters(function: Callable) -> tuple[str, ...]:
+    """The names of a function's parameters."""
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def saved_version(counter: Any) -> int:
+    """The count of a value about to be saved. Raises RuntimeError for inference tensors."""
+    if counter is None:
+        return 0
+    if type(counter) is InferenceVersion:
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor "
+            "and use it in autograd."
+        )
+    return counter.value
+
+
+def _write(
+    op: Primitive,
+    formulas: Sequence[Callable | None],
+    wanted: Sequence[str],
+    tensors: Sequence[str],
+    needs: tuple[bool, ...],
+    joint: bool,
+    several: bool,
+    conjugate: bool,
+    way: str,
+) -> Callable:
+    """The function that runs a node, as text: unpack, check versions, call the formulas.
+
+    For multiply, on raw arrays:
+
+        def raw(node, g, xp):
+            saved = node.saved
+            if type(saved) is not tuple: raise stale(node)
+            y, x = saved
+            version = 0
+            if y._counter is not None: version += y._counter.value
+            if x._counter is not None: version += x._counter.value
+            if version != node.version: raise stale(node)
+            return f0(xp, g, y._array), f1(xp, g, x._array)
+    """
+    raw = way == "raw"
+    lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: raise stale(node)"]
+    if wanted:
+        lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
+    checks_out = "out" in wanted
+    if tensors or checks_out:
+        lines.append("version = 0")
+        for n in tensors:
+            if op.variadic:
+                lines.append(f"version += sum(t._counter.value for t in {n} if t._counter is not None)")
+            else:
+                lines.append(f"if {n}._counter is not None: version += {n}._counter.value")
+        if checks_out:
+            lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
+        lines.append("if version != node.version: raise stale(node)")
+    value = {}
+    for n in wanted:
+        value[n] = n
+        if n in tensors and raw:
+            value[n] = f"[t._array for t in {n}]" if op.variadic else f"{n}._array"
+        elif n == "out" and not raw:
+            value[n] = "rebuild(node, out)"
+    if conjugate:
+        lines.append("g = [None if one is None else xp.conj(one) for one in g]" if several else "g = xp.conj(g)")
+    calls = []
+    for i, f in enumerate(formulas):
+        if f is None:
+            calls.append("None")
+        else:
+            names = ("needs" if n == "needs" else value[n] for n in parameters(f)[2:])
+            calls.append(f"f{i}(xp, g{''.join(', ' + n for n in names)})")
+    result = calls[0] if joint else f"({', '.join(calls)},)"
+    if conjugate:
+        result = f"[None if r is None else xp.conj(r) for r in {result}]"
+    lines.append(f"return {result}")
+    scope: dict[str, Any] = {"stale": stale, "rebuild": rebuild, "needs": needs}
+    scope.update({f"f{i}": f for i, f in enumerate(formulas)})
+    text = "\n    ".join(lines)
+    exec(compile(text, f"<gradcu {op.name}>", "exec"), scope)
+    return scope[way]
+
+
+def rebuild(node: Node, out: Any) -> Any:
+    """The saved result as a tensor around its node, when a graph of the backward is made."""
+    if type(out) is tuple:
+        positions = node.primitive.differentiable  # type: ignore[attr-defined]
+        several = len(positions) > 1
+        return tuple(
+            from_array(a, (Output(node, positions.index(i)) if several else node), True) if i in positions else from_array(a)
+            for i, a in enumerate(out)
+        )
+    return from_array(out, node, True)
+
+
+def saved_value(node: Node, name: str) -> Any:
+    """`node._saved_<name>`."""
+    cls = type(node)
+    if name in getattr(cls, "constants", ()):
+        return cls.constants[name]  # type: ignore[attr-defined]
+    if name not in cls.saved_names:
+        raise AttributeError(f"'{cls.__name__}' object has no attribute '_saved_{name}'")
+    if type(node.saved) is not tuple:
+        raise stale(node)
+    value = node.saved[cls.saved_names.index(name)]
+    return rebuild(node, value) if name == "result" else value
+
+
+__all__ = ["Primitive", "edge_of", "parameters", "rebuild", "registry", "saved_value"]

@@ -1,0 +1,163 @@
+"""Views, and changes in place that go through them.
+
+A view remembers its base and the operations that lead from one to the other. When memory is changed in place, the base
+gets a new history (through `CopySlices` if the change was made through a view) and the counter that all of them share
+goes up; a view whose history is older than that is given a new one, made from the base's, when next it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..tensor import Tensor, edge_of, version_of
+from .modes import state
+from .node import Node, Output, make
+from .version import InferenceVersion
+
+
+class View:
+    """How a tensor lies in its base: `steps` are (primitive, attributes), applied in turn."""
+
+    __slots__ = ("base", "kind", "steps", "version")
+
+    def __init__(self, base: Tensor, steps: tuple, kind: str, version: int) -> None:
+        self.base, self.steps, self.kind, self.version = base, steps, kind, version
+
+    def edge(self, tensor: Tensor) -> Any:
+        """The tensor's edge, renewed if the memory has been changed since it was made."""
+        now = tensor._counter.value
+        if self.version != now:
+            self.version = now
+            if edge_of(self.base) is not None:
+                before = state.grad
+                state.grad = True
+                try:
+                    again = replay(self.base, self.steps)
+                finally:
+                    state.grad = before
+                tensor._node, tensor._rg = again._node, True
+                if self.kind == "no_grad":
+                    self.kind = ""
+        node = tensor._node
+        return tensor if node is None and tensor._rg else node
+
+
+def replay(whole: Any, steps: tuple) -> Any:
+    """The view's operations on another tensor."""
+    for primitive, attributes in steps:
+        whole = primitive.record((whole,), attributes)
+    return whole
+
+
+def replay_array(xp: Any, whole: Any, steps: tuple) -> Any:
+    """The view's operations on a raw array."""
+    for primitive, attributes in steps:
+        whole = primitive.forward(xp, whole, *attributes)
+    return whole
+
+
+def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple, kind: str = "") -> None:
+    """Make `result`, which shares the memory of `source`, a view of it."""
+    counter = version_of(source)
+    result._counter = counter
+    if type(counter) is InferenceVersion or state.inference:
+        return
+    if not kind and not state.grad:
+        kind = "no_grad"
+    view = source._view
+    if view is None:
+        result._view = View(source, ((primitive, attributes),), kind, counter.value)
+    else:
+        kind = kind or view.kind
+        result._view = View(view.base, (*view.steps, (primitive, attributes)), kind, counter.value)
+
+
+class CopySlices(Node):
+    """The history of a base after a change through a view: the rest of it comes from before, the view's part is new."""
+
+    __slots__ = ("steps",)
+
+    @staticmethod
+    def raw(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:
+        rest = xp.copy(g)
+        part = replay_array(xp, rest, node.steps)
+        new = xp.copy(part)
+        part[...] = 0
+        return rest, new
+
+    @staticmethod
+    def recorded(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:
+        rest = g.clone()
+        replay(rest, node.steps).zero_()
+        return rest, replay(g, node.steps)
+
+
+def check_inplace(t: Tensor) -> None:
+    """Raise RuntimeError where PyTorch forbids to change `t` in place."""
+    if type(t._counter) is InferenceVersion:
+        if not state.inference:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+                "normal tensor before doing inplace update."
+            )
+        return
+    if not state.grad:
+        return
+    view = t._view
+    if view is None:
+        if t._rg and t._node is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        return
+    if view.kind:
+        node = t._node
+        number = node.index if type(node) is Output else 0
+        name = "" if node is None else (node.node if type(node) is Output else node).name()
+        what = f"Output {number} of {name or 'a view function'} is a view and is being modified inplace. "
+        if view.kind == "multi" and edge_of(t) is not None:
+            raise RuntimeError(
+                what + "This view is the output of a function that returns multiple views. Such functions do not allow "
+                "the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+            )
+        if view.kind == "no_grad" and edge_of(view.base) is not None:
+            raise RuntimeError(
+                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+                "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+                "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
+                "inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+            )
+    base = view.base
+    if base._rg and base._node is None and base._view is None:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def changed(t: Tensor, by: str) -> None:
+    """Count a change of the memory of `t`."""
+    counter = version_of(t)
+    counter.value += 1
+    counter.changed_by = by
+
+
+def rebase(t: Tensor, node: Any) -> None:
+    """Give `t`, just changed in place (and counted), the history `node`; its base too if it is a view."""
+    view = t._view
+    if view is None:
+        t._node, t._rg = node, True
+        return
+    base = view.base
+    copy = make(CopySlices, (edge_of(base), node), ())
+    copy.steps = view.steps
+    base._node, base._rg = copy, True
+    # the view's own history is made anew from the base's when it is next asked for, as its version is old now
+
+
+def change(t: Tensor, node: Any, by: str) -> None:
+    """Count a change of the memory of `t` and, if it was recorded, give `t` its history."""
+    retains = node is not None and t.retains_grad
+    if retains:
+        t.grad_fn.hooks.retained.pop(t.output_nr, None)  # type: ignore[union-attr]
+    changed(t, by)
+    if node is not None:
+        rebase(t, node)
+    if retains:  # now that of its new value
+        t._meta.retains_grad = False  # type: ignore[union-attr]
+        t.retain_grad()

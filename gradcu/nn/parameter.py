@@ -1,0 +1,53 @@
+"""Tensors that a module registers when they are assigned to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ops.creation import empty
+from ..tensor import Tensor, fill, version_of
+
+
+class Parameter(Tensor):
+    """A tensor that a `Module` counts among its parameters when it is assigned to an attribute.
+
+    It shares the memory of `data` and, unless said otherwise, requires grad.
+
+    >>> Parameter(tensor([1.0, 2.0]))
+    Parameter containing:
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
+        return _around(cls, data).requires_grad_(requires_grad)  # type: ignore[return-value]
+
+    def __repr__(self, *, tensor_contents: object = None) -> str:
+        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+
+    def __deepcopy__(self, memo: dict) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.detach().clone(), self._rg)  # type: ignore[attr-defined]
+        return memo[id(self)]
+
+
+class Buffer(Tensor):
+    """A tensor that a `Module` counts among its buffers when it is assigned: state that is not trained.
+
+    `persistent=False` keeps it out of the module's `state_dict`.
+    """
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
+        t = _around(cls, data)
+        t.persistent = persistent  # type: ignore[attr-defined]
+        return t.requires_grad_(data is not None and data.requires_grad)  # type: ignore[return-value]
+
+
+def _around(cls: Any, data: Tensor | None) -> Tensor:
+    """A leaf of class `cls` over the memory of `data`."""
+    if data is None:
+        data = empty(0)
+    if not isinstance(data, Tensor):
+        raise TypeError(f"{cls.__name__}() takes a Tensor, not {type(data).__name__}")
+    t = fill(object.__new__(cls), data._array, None, False)
+    t._counter = version_of(data)
+    return t

@@ -1,0 +1,121 @@
+"""Writing into tensors: fill_, zero_, copy_."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backends
+from ..graph.inplace import inplace
+from ..graph.op import Primitive
+from ..tensor import Tensor
+from .convert import _cast_back as cast_back
+from .creation import number, scalar
+from .expose import expose
+from .shape import unbroadcast
+
+zeros_like = Primitive(
+    "zeros_like",
+    lambda xp, x: xp.zeros_like(x),
+    samples=lambda make: [(make(2, 3),), (make(),)],
+)
+
+
+def _no_gradient(xp: Any, g: Any) -> Any:
+    return xp.zeros_like(g)
+
+
+def _in_place_of(xp: Any, x: Any, y: Any) -> Any:
+    """What `y` becomes when it is written over `x`: cast and broadcast, without a copy where it can be."""
+    y = xp.real(y) if y.dtype.kind == "c" and x.dtype.kind != "c" else y
+    return xp.broadcast_to(xp.astype(y, x.dtype, copy=False), x.shape)
+
+
+fill_number = Primitive(
+    "fill",
+    lambda xp, x, value: xp.broadcast_to(xp.asarray(value, dtype=x.dtype), x.shape),
+    {"x": _no_gradient},
+    node="FillBackward0",
+    samples=lambda make: [(make(2, 3), 1.5), (make(), 2.0), (make(0), 1.0)],
+)
+zero = Primitive(
+    "zero",
+    lambda xp, x: xp.broadcast_to(xp.asarray(0, dtype=x.dtype), x.shape),
+    {"x": _no_gradient},
+    node="ZeroBackward0",
+    samples=lambda make: [(make(2, 3),), (make(),)],
+)
+overwrite, fill_tensor = (
+    Primitive(
+        name,
+        lambda xp, x, y: _in_place_of(xp, x, y),
+        {"x": _no_gradient, "y": lambda xp, g, y_shape, y_dtype: cast_back(xp, unbroadcast(xp, g, y_shape), y_dtype)},
+        inputs=2,
+        node=node,
+        holomorphic=False,
+        samples=lambda make: [(make(2, 3), make(3)), (make(2, 3), make(2, 1)), (make(), make())],
+    )
+    for name, node in (("overwrite", "CopyBackwards"), ("fill_tensor", "FillBackward1"))
+)
+
+
+@expose()
+def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """A tensor like `input` with every element the number, or 0-d tensor, `value`; gradients flow to that.
+
+    Raises RuntimeError for a tensor with dimensions, and for a number that does not fit the dtype.
+    """
+    result = _filled(input, value)
+    result._array = backends.namespaces[type(result._array)].copy(result._array)
+    return result
+
+
+def _filled(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions."
+            )
+        return fill_tensor.record((input, _beside(value, input)))
+    return fill_number.record((input,), (number(scalar(value, "fill_", "value", 1), input._array.dtype),))
+
+
+def _beside(source: Tensor, target: Tensor) -> Tensor:
+    """`source` on the device of `target`."""
+    if type(source._array) is type(target._array) is backends.host.ndarray:
+        return source
+    return source if source.device == target.device else source.to(target.device)  # type: ignore[attr-defined]
+
+
+def _zeroed(input: Tensor) -> Tensor:  # noqa: A002
+    return zero.record((input,))
+
+
+
+
+def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:  # noqa: A002
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    shape, given = input._array.shape, src._array.shape
+    if shape != given:
+        for i in range(-1, -1 - min(len(shape), len(given)), -1):
+            if given[i] not in (1, shape[i]):
+                raise RuntimeError(
+                    f"The size of tensor a ({shape[i]}) must match the size of tensor b ({given[i]}) at non-singleton "
+                    f"dimension {len(shape) + i}"
+                )
+        if len(given) > len(shape):
+            raise RuntimeError(
+                f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}"
+            )
+    return overwrite.record((input, _beside(src, input)))
+
+
+fill_ = expose(name="fill_")(inplace(_filled, "fill_"))
+zero_ = expose(name="zero_")(inplace(_zeroed, "zero_"))
+copy_ = expose(name="copy_", function=False)(inplace(_copied, "copy_"))
+fill_.__doc__ = "In-place form of `fill`."
+zero_.__doc__ = "Set every element to 0."
+copy_.__doc__ = """Write `src`, broadcast and converted to this dtype and device, over the tensor; gradients flow to `src`.
+
+    Raises RuntimeError if `src` cannot be broadcast to this shape.
+    """

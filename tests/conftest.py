@@ -1,0 +1,36 @@
+"""Fixtures: most tests state a fact of the original and run on gradcu and, where it is installed, on PyTorch itself."""
+
+import importlib
+import importlib.util
+import sys
+
+import pytest
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+@pytest.fixture(params=["gradcu", pytest.param("torch", marks=pytest.mark.skipif(not HAS_TORCH, reason="no PyTorch"))])
+def torch(request):
+    """The library under test: the same facts must hold for both."""
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture
+def original():
+    """PyTorch, to compare with."""
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def collector_off():
+    """The cyclic collector switched off, with nothing left for it to do."""
+    import gc
+
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def pytest_report_header():
+    return f"PyTorch to compare with: {'yes' if HAS_TORCH else 'not installed'}; Python {sys.version.split()[0]}"

@@ -1,0 +1,69 @@
+"""NVRTC compiles the kernels of this project, generated and written, for each architecture, without a GPU."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cuda import hostcupy
+from tests.cuda.nvrtc import ARCHITECTURES
+
+KERNELS = Path(__file__).parents[2] / "kernels"
+ELF = b"\x7fELF"
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("path", sorted(KERNELS.glob("*.cu")), ids=lambda path: path.stem)
+def test_written_kernels(compiler, path, arch):
+    assert compiler.compile_source(path, arch).startswith(ELF)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_elementwise_kernel(compiler, dtype, arch):
+    pytest.importorskip("ml_dtypes")
+    import cupy
+
+    kernel = cupy.ElementwiseKernel("T x, float32 a", "T y, bool m", "m = x > 0; y = m ? x : T(a * exp(x))", "elu")
+    assert compiler.compile_elementwise(kernel, dtype, arch, scalars=["a"], ndim=2, contiguous=False).startswith(ELF)
+
+
+def test_elementwise_source_is_what_cupy_generates(compiler, request):
+    cupy = request.getfixturevalue("cupy")
+    kernel = cupy.ElementwiseKernel("T x, U g, float32 a", "T y", "y = x + g * a", "same_source")
+    kernel(cupy.zeros((2, 3), "f4"), cupy.zeros(3, "i4"), 2.0)
+    called = next(source.text for source in hostcupy.sources if "same_source" in source.text)
+    generated = compiler.elementwise_source(kernel, {"T": "f4", "U": "i4"}, ndim=2, scalars=["a"])
+    assert generated.split("typedef", 1)[0] == called.split("typedef", 1)[0]
+    assert "CArray<int, 2" in called
+    assert "CArray<int, 2" in generated
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_source_that_was_run_on_the_host(compiler, request, arch):
+    cupy = request.getfixturevalue("cupy")
+    cupy.ElementwiseKernel("T x", "T y", "y = tanh(x)", "run_on_host")(cupy.zeros(3, "f2"))
+    source = next(source for source in hostcupy.sources if "run_on_host" in source.text)
+    binary = compiler.compile_source(
+        source.text, arch, options=source.options, name_expressions=source.name_expressions
+    )
+    assert binary.startswith(ELF)
+
+
+def test_templates_are_compiled_by_name(compiler):
+    source = "template <class T> __global__ void f(T *x) { *x = T(1); }"
+    assert b"f" in compiler.compile_source(source, "sm_90", name_expressions=["f<float>", "f<double>"])
+
+
+def test_a_file_includes_headers_of_its_folder(compiler, tmp_path):
+    (tmp_path / "common.cuh").write_text("__device__ int twice(int x) { return 2 * x; }")
+    (tmp_path / "f.cu").write_text('#include "common.cuh"\nextern "C" __global__ void f(int *x) { *x = twice(*x); }')
+    assert compiler.compile_source(tmp_path / "f.cu", "sm_90").startswith(ELF)
+
+
+def test_an_error_shows_the_line(compiler):
+    import cupy
+
+    with pytest.raises(
+        cupy.cuda.compiler.CompileException, match=r'kernel.cu\(2\): error: identifier "missing" is undefined'
+    ):
+        compiler.compile_source('extern "C" __global__ void f() {\n missing = 1; }', "sm_90")

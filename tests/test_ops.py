@@ -1,0 +1,303 @@
+"""The registry sweep: every declared primitive, new ones unasked, on samples that its declaration gives.
+
+Value under odd strides, broadcasting, 0-d and empty shapes, every dtype; gradients of both orders against finite
+differences; that nothing is kept which no formula needs.
+"""
+
+import itertools
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradcu
+from gradcu.graph.elementwise import Elementwise
+from gradcu.graph.op import registry
+from gradcu.tensor import Tensor, from_array
+
+PRIMITIVES = list(registry.values())
+DIFFERENTIABLE = [p for p in PRIMITIVES if p.vjp is not None]
+POINTWISE = [p for p in PRIMITIVES if isinstance(p, Elementwise)]
+HALF = ["float16", "bfloat16"]
+
+
+def by_name(primitives):
+    return pytest.mark.parametrize("p", primitives, ids=lambda p: p.name)
+
+
+def domains(p):
+    """The range of values for each input."""
+    one = isinstance(p.domain[0], (int, float))
+    return [p.domain] * len(p.inputs) if one else list(p.domain)
+
+
+def maker(p, dtype="float64", seed=0):
+    """`make(*shape)` as declarations use it: a new input with values in the next input's domain."""
+    rng = np.random.default_rng((zlib.crc32(p.name.encode()), seed))
+    ranges = itertools.cycle(domains(p))
+
+    def make(*shape, low=None, high=None):
+        a, b = next(ranges)
+        values = rng.uniform(a if low is None else low, b if high is None else high, shape)
+        return from_array(values.astype(gradcu.dtype.by_name[dtype].numpy))
+
+    return make
+
+
+def samples(p, dtype="float64"):
+    """Argument tuples: the declaration's own, or for pointwise operations shapes that meet every rule."""
+    make = maker(p, dtype)
+    if p.samples is not None:
+        return [tuple(s) for s in p.samples(make)]
+    if isinstance(p, Elementwise):
+        n = len(p.inputs)
+        shapes = [[(2, 3)] * n, [()] * n, [(0, 3)] * n]
+        if n > 1:
+            shapes += [[(2, 3), (3,)] + [(2, 1)] * (n - 2), [(2, 1), (1, 3)] + [()] * (n - 2)]
+        extra = tuple(p._defaults[a] for a in p.attributes)
+        return [tuple(make(*s) for s in row) + extra for row in shapes]
+    return []
+
+
+def split(p, sample):
+    """A sample as (inputs, attributes)."""
+    n = len(p.inputs)
+    return list(sample[:n]), tuple(sample[n:])
+
+
+def tensors_in(inputs):
+    return [t for one in inputs for t in (one if isinstance(one, (list, tuple)) else [one]) if isinstance(t, Tensor)]
+
+
+def run(p, inputs, attributes):
+    """Apply, and give the differentiable results as a list."""
+    result = p.record(inputs, attributes)
+    several = result if isinstance(result, tuple) else (result,)
+    return [several[i] for i in p.differentiable]
+
+
+def like(inputs, arrays, requires_grad=True):
+    """The same structure of inputs with other values."""
+    rest = iter(arrays)
+
+    def fresh(t):
+        return from_array(np.array(next(rest))).requires_grad_(requires_grad)
+
+    return [
+        [fresh(t) for t in one]
+        if isinstance(one, (list, tuple)) and one and isinstance(one[0], Tensor)
+        else fresh(one)
+        if floating(one)
+        else one
+        for one in inputs
+    ]
+
+
+def floating(t):
+    return isinstance(t, Tensor) and t._array.dtype.kind == "f"
+
+
+def floats(inputs):
+    return [t for t in tensors_in(inputs) if floating(t)]
+
+
+def objective(p, inputs, attributes, weights):
+    """A scalar of the results, the same weights for every call."""
+    total = 0.0
+    for r, w in zip(run(p, inputs, attributes), weights, strict=True):
+        if r._array.dtype.kind == "c":
+            total = total + (gradcu.view_as_real(r) * from_array(np.stack([w, w[::-1] if w.ndim else w], -1))).sum()
+        elif r._array.dtype.kind == "f":
+            total = total + (r * from_array(w)).sum()
+    return total
+
+
+def weights_for(p, inputs, attributes):
+    rng = np.random.default_rng(5)
+    return [rng.uniform(0.5, 1.5, r.shape) for r in run(p, inputs, attributes)]
+
+
+def numeric(f, arrays, step=1e-6):
+    """The gradient of f at arrays by central differences."""
+    grads = []
+    for k, a in enumerate(arrays):
+        g = np.zeros(a.shape)
+        for index in np.ndindex(a.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [np.array(b) for b in arrays]
+                moved[k][index] += sign * step
+                ends.append(f(moved))
+            g[index] = (ends[0] - ends[1]) / (2 * step)
+        grads.append(g)
+    return grads
+
+
+@by_name([p for p in PRIMITIVES if not isinstance(p, Elementwise)])
+def test_has_samples(p):
+    assert samples(p), f"{p.name}: declare samples=lambda make: [...], so that the sweep can test it"
+
+
+@by_name(DIFFERENTIABLE)
+def test_gradient(p):
+    for sample in samples(p):
+        inputs, attributes = split(p, sample)
+        arrays = [np.array(t._array) for t in floats(inputs)]
+        weights = weights_for(p, inputs, attributes)
+        leaves = like(inputs, arrays)
+        total = objective(p, leaves, attributes, weights)
+        if not isinstance(total, Tensor) or not total.requires_grad:
+            continue
+        grads = gradcu.autograd.grad(total, floats(leaves), materialize_grads=True)
+        want = numeric(lambda moved: objective(p, like(inputs, moved), attributes, weights).item(), arrays)
+        for got, wanted in zip(grads, want, strict=True):
+            np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-4, atol=2e-6, err_msg=f"{p.name}{attributes}")
+
+
+@by_name(DIFFERENTIABLE)
+def test_second_gradient(p):
+    for sample in samples(p):
+        inputs, attributes = split(p, sample)
+        arrays = [np.array(t._array) for t in floats(inputs)]
+        if sum(a.size for a in arrays) > 60:
+            continue
+        weights = weights_for(p, inputs, attributes)
+        rng = np.random.default_rng(9)
+        pushes = [rng.uniform(0.5, 1.5, a.shape) for a in arrays]
+
+        def slope(moved, create, inputs=inputs, attributes=attributes, weights=weights, pushes=pushes):
+            leaves = like(inputs, moved)
+            total = objective(p, leaves, attributes, weights)
+            if not isinstance(total, Tensor) or not total.requires_grad:
+                return None, leaves
+            grads = gradcu.autograd.grad(total, floats(leaves), create_graph=create, materialize_grads=True)
+            value = sum(((g * from_array(v)).sum() for g, v in zip(grads, pushes, strict=True)), gradcu.tensor(0.0))
+            return value, leaves
+
+        value, leaves = slope(arrays, True)
+        if value is None:
+            continue
+        if value.requires_grad:
+            got = gradcu.autograd.grad(value, floats(leaves), materialize_grads=True)
+        else:
+            got = [gradcu.zeros(a.shape, dtype=gradcu.float64) for a in arrays]
+        want = numeric(lambda moved: slope(moved, False)[0].item(), arrays, 1e-5)
+        for mine, wanted in zip(got, want, strict=True):
+            np.testing.assert_allclose(mine.numpy(), wanted, rtol=1e-3, atol=1e-5, err_msg=f"{p.name}{attributes}")
+
+
+@by_name(PRIMITIVES)
+def test_strides_do_not_matter(p):
+    for sample in samples(p):
+        inputs, attributes = split(p, sample)
+        odd = [
+            from_array(np.repeat(np.asfortranarray(t._array), 2, axis=-1)[..., ::2])
+            if isinstance(t, Tensor) and t._array.ndim
+            else t
+            for t in inputs
+        ]
+        first, second = p.record(inputs, attributes), p.record(odd, attributes)
+        for a, b in zip(*((r if isinstance(r, tuple) else (r,)) for r in (first, second)), strict=True):
+            assert a.dtype is b.dtype
+            np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
+@by_name(DIFFERENTIABLE)
+def test_float32_stays_float32(p):
+    for sample in samples(p, "float32"):
+        inputs, attributes = split(p, sample)
+        if any(isinstance(t, Tensor) and t._array.dtype == np.float64 for t in tensors_in(inputs)):
+            continue
+        leaves = like(inputs, [t._array for t in floats(inputs)])
+        if not floats(leaves):
+            continue
+        outs = run(p, leaves, attributes)
+        for out in outs:
+            if out._array.dtype.kind in "fc" and not {"dtype", "target"} & set(p.attributes):
+                assert out._array.dtype in (np.float32, np.complex64), p.name
+        out = next((o for o in outs if o.requires_grad), None)
+        if out is None:
+            continue
+        grads = gradcu.autograd.grad(out, floats(leaves), gradcu.ones_like(out), allow_unused=True)
+        for g, t in zip(grads, floats(leaves), strict=True):
+            assert g is None or (g.dtype is gradcu.float32 and g.shape == t.shape), p.name
+
+
+@by_name([p for p in POINTWISE if p.vjp is not None])
+@pytest.mark.parametrize("dtype", HALF)
+def test_half_precision(p, dtype):
+    pytest.importorskip("ml_dtypes")
+    if not all(low <= 0.9 <= high for low, high in domains(p)):
+        pytest.skip("no number that every half type represents well lies in the domain")
+    args = [gradcu.tensor([0.5, 0.75, 0.875], dtype=getattr(gradcu, dtype), requires_grad=True) for _ in p.inputs]
+    wide = [a.detach().double() for a in args]
+    extra = tuple(p._defaults[a] for a in p.attributes)
+    out = p.apply(args, extra)
+    assert out.dtype is getattr(gradcu, dtype)
+    np.testing.assert_allclose(
+        out.detach().double().numpy(), p.apply(wide, extra).numpy(), rtol=2e-2, atol=2e-2, err_msg=p.name
+    )
+    out.backward(gradcu.ones_like(out))
+    assert all(a.grad is None or a.grad.dtype is a.dtype for a in args)
+
+
+@st.composite
+def operands(draw, count):
+    """Shapes that broadcast, and for each operand a way to lie in memory."""
+    full = draw(st.lists(st.integers(0, 3), max_size=3).map(tuple))
+    made = []
+    for _ in range(count):
+        keep = draw(st.integers(0, len(full)))
+        shape = tuple(1 if draw(st.booleans()) else n for n in full[len(full) - keep :])
+        made.append((shape, draw(st.sampled_from(["plain", "fortran", "stepped", "reversed"]))))
+    return made
+
+
+def laid_out(array, how):
+    if how == "fortran":
+        return np.asfortranarray(array)
+    if how == "stepped" and array.ndim:
+        return np.repeat(array, 2, axis=0)[::2]
+    if how == "reversed" and array.ndim:
+        return np.ascontiguousarray(array[::-1])[::-1]
+    return array
+
+
+@by_name(POINTWISE)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_broadcasting_and_strides_of_pointwise(p, data):
+    shapes = data.draw(operands(len(p.inputs)))
+    dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    make = maker(p, dtype, 1)
+    arrays = [laid_out(make(*shape)._array, how) for shape, how in shapes]
+    extra = tuple(p._defaults[a] for a in p.attributes)
+    want = np.broadcast_shapes(*(s for s, _ in shapes))
+    leaves = [from_array(a).requires_grad_(p.vjp is not None) for a in arrays]
+    out = p.apply(leaves, extra)
+    assert out.shape == want
+    whole = p.apply([from_array(np.array(np.broadcast_to(a, want))) for a in arrays], extra)
+    np.testing.assert_allclose(out.detach().numpy(), whole.numpy(), rtol=1e-5, atol=1e-6, equal_nan=True)
+    if out.requires_grad:
+        out.backward(gradcu.ones_like(out))
+        assert all(leaf.grad is None or leaf.grad.shape == leaf.shape for leaf in leaves)
+        assert all(leaf.grad is None or leaf.grad.dtype is leaf.dtype for leaf in leaves)
+
+
+def test_formulas_name_only_what_exists():
+    """Every `xp.name` of a formula is there in the backend's namespace and among the recorded operations."""
+    import inspect
+    import re
+
+    from gradcu import backends
+    from gradcu.graph.recorded import namespace
+
+    for p in DIFFERENTIABLE:
+        formulas = p.vjp.values() if isinstance(p.vjp, dict) else [p.vjp]
+        for f in formulas:
+            names = set(re.findall(r"\bxp\.([a-z_0-9]+)", "".join(inspect.getsource(f)))) & set(f.__code__.co_names)
+            for name in names:
+                assert hasattr(backends.host, name), f"{p.name}: the backend has no {name}"
+                assert hasattr(namespace, name), f"{p.name}: {name} is not a recorded operation"
