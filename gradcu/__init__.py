@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from .devices import device, get_default_device, set_default_device
@@ -36,6 +36,9 @@ from .dtypes import (
     set_default_dtype,
     short,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from .graph.modes import is_grad_enabled, is_inference_mode_enabled
 from .layouts import (
@@ -45,6 +48,8 @@ from .layouts import (
     layout,
     memory_format,
     preserve_format,
+    sparse_coo,
+    sparse_csr,
     strided,
 )
 from .ops import functions as _functions
@@ -52,13 +57,31 @@ from .printing import set_printoptions
 from .tensor import Size, Tensor
 from .version import __version__
 
+if TYPE_CHECKING:
+    from . import autograd, backends, cuda, fft, linalg, nn, optim, random, special, utils
+    from ._functions import *
+    from .serialization import load, save
+
 globals().update(_functions)
 
 e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 #: imported when first used: `import gradcu` alone stays quick
 _SUBMODULES = frozenset(
-    ("autograd", "backends", "cuda", "fft", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils")
+    (
+        "autograd",
+        "backends",
+        "cuda",
+        "fft",
+        "linalg",
+        "nn",
+        "optim",
+        "random",
+        "serialization",
+        "signal",
+        "special",
+        "utils",
+    )
 )
 
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+builtin_bool = builtins.bool
+builtin_int = builtins.int
+builtin_float = builtins.float
+
 _CATEGORIES = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}  # promotion never falls to a lower category
+
+
+_TYPE_NAMES = {
+    "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
+    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "bool": "Bool",
+}  # fmt: skip
 
 
 class dtype:
     """The type of a tensor's elements, such as `gradcu.float32`; one object each, compared by identity."""
 
-    __slots__ = ("category", "is_complex", "is_floating_point", "is_signed", "itemsize", "name", "_numpy")
-    by_name: dict[str, dtype] = {}
-    by_numpy: dict[np.dtype, dtype] = {}
+    __slots__ = ("_numpy", "category", "is_complex", "is_floating_point", "is_signed", "itemsize", "name")
+    by_name: ClassVar[dict[str, dtype]] = {}
+    by_numpy: ClassVar[dict[np.dtype, dtype]] = {}
 
-    def __init__(self, name: str, kind: str, itemsize: int) -> None:
+    def __init__(self, name: str, kind: str, itemsize: builtins.int) -> None:
         self.name, self.itemsize = name, itemsize
         self.category = _CATEGORIES[kind]
         self.is_complex = kind == "c"
@@ -50,8 +62,13 @@ class dtype:
         if self.is_complex:
             return self
         if not self.is_floating_point:
-            raise RuntimeError(f"Unknown Complex ScalarType for {self}")
+            raise RuntimeError(f"Unknown Complex ScalarType for {self.type_name}")
         return complex128 if self is float64 else complex64
+
+    @property
+    def type_name(self) -> str:
+        """What error messages and `tensor.type()` call it: "Float", "Long"."""
+        return _TYPE_NAMES[self.name]
 
     def __repr__(self) -> str:
         return f"gradcu.{self.name}"
@@ -65,16 +82,19 @@ class dtype:
 
 float16 = half = dtype("float16", "f", 2)
 bfloat16 = dtype("bfloat16", "f", 2)
-float32 = float = dtype("float32", "f", 4)  # noqa: A001
+float32 = float = dtype("float32", "f", 4)
 float64 = double = dtype("float64", "f", 8)
 complex64 = cfloat = dtype("complex64", "c", 8)
 complex128 = cdouble = dtype("complex128", "c", 16)
 uint8 = dtype("uint8", "u", 1)
+uint16 = dtype("uint16", "u", 2)
+uint32 = dtype("uint32", "u", 4)
+uint64 = dtype("uint64", "u", 8)
 int8 = dtype("int8", "i", 1)
 int16 = short = dtype("int16", "i", 2)
-int32 = int = dtype("int32", "i", 4)  # noqa: A001
+int32 = int = dtype("int32", "i", 4)
 int64 = long = dtype("int64", "i", 8)
-bool = dtype("bool", "b", 1)  # noqa: A001
+bool = dtype("bool", "b", 1)
 
 _default = float32
 
@@ -110,8 +130,7 @@ def from_numpy(d: np.dtype) -> dtype:
                 "convert it with array.astype(array.dtype.newbyteorder('='))"
             )
         raise TypeError(
-            f"can't convert np.ndarray of type {d}. The only supported types are: "
-            + ", ".join(sorted(dtype.by_name))
+            f"can't convert np.ndarray of type {d}. The only supported types are: " + ", ".join(sorted(dtype.by_name))
         )
     return found
 
@@ -144,7 +163,14 @@ def of_scalar(value: Any) -> dtype:
     raise TypeError(f"expected a number, got {type(value).__name__}")
 
 
-builtin_bool, builtin_int, builtin_float = type(True), type(1), type(1.0)
+_UNSIGNED = frozenset((uint16, uint32, uint64))  # which PyTorch promotes with floating dtypes only
+
+
+def _unsupported(a: dtype, b: dtype) -> RuntimeError:
+    return RuntimeError(
+        "Promotion for uint16, uint32, uint64 types is not supported, "
+        f"attempted to promote {a.type_name} and {b.type_name}"
+    )
 
 
 @functools.cache
@@ -154,13 +180,23 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     >>> promote_types(int32, float16)
     gradcu.float16
     """
+    for position, d in ((1, a), (2, b)):
+        if not isinstance(d, dtype):
+            raise TypeError(
+                f"promote_types(): argument 'type{position}' (position {position}) must be gradcu.dtype, "
+                f"not {type(d).__name__}"
+            )
     if a is b:
         return a
     low, high = sorted((a, b), key=lambda d: (d.category, d.itemsize))
     if low.category < high.category:
+        if (high.category == 1 and high in _UNSIGNED) or (high.is_complex and low in _UNSIGNED):
+            raise _unsupported(a, b)
         if high.is_complex and low is float64:
             return complex128
         return high
+    if high.category == 1 and _UNSIGNED & {low, high}:
+        raise _unsupported(a, b)
     if high.category == 1 and uint8 in (low, high):
         other = high if low is uint8 else low
         return int16 if other is int8 else other
@@ -169,12 +205,12 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     return high
 
 
-def can_cast(from_: dtype, to: dtype) -> builtin_bool:
+def can_cast(from_: dtype, to: dtype) -> builtins.bool:
     """Whether a value of one dtype may be written in place into another: never to a lower category."""
     return from_.category <= to.category
 
 
-def promote(ranked: list[tuple[builtin_int, dtype]]) -> dtype:
+def promote(ranked: list[tuple[builtins.int, dtype]]) -> dtype:
     """The common dtype of operands given as (rank, dtype): 0 for tensors with dimensions, 1 for 0-d, 2 for numbers.
 
     A lower rank decides, unless a higher one has a higher category (bool < integer < floating < complex).
@@ -188,9 +224,8 @@ def promote(ranked: list[tuple[builtin_int, dtype]]) -> dtype:
         if best is None:
             best = mine
         elif mine.category > best.category:
-            if rank == 2:  # a number gives the kind only, its precision is the default's or the tensor's
-                if mine.is_complex and best.is_floating_point:
-                    mine = best.to_complex()
+            if rank == 2 and mine.is_complex and best.is_floating_point:
+                mine = best.to_complex()  # a number gives the kind only, its precision is the tensor's
             best = promote_types(best, mine)
     assert best is not None
     return best
@@ -199,8 +234,10 @@ def promote(ranked: list[tuple[builtin_int, dtype]]) -> dtype:
 class finfo:
     """Limits of a floating dtype: `bits eps max min tiny smallest_normal resolution dtype`."""
 
-    def __init__(self, type: dtype | None = None) -> None:  # noqa: A002
+    def __init__(self, type: dtype | None = None) -> None:
         d = _default if type is None else type
+        if not isinstance(d, dtype):
+            raise TypeError(f"finfo(): argument 'type' (position 1) must be gradcu.dtype, not {d.__class__.__name__}")
         if not (d.is_floating_point or d.is_complex):
             raise TypeError(f"gradcu.finfo() requires a floating point input type. Use gradcu.iinfo to handle '{d}'")
         d = d.to_real()
@@ -213,7 +250,7 @@ class finfo:
         self.bits, self.dtype = d.itemsize * 8, d.name
         self.eps, self.max, self.min = (builtin_float(v) for v in (info.eps, info.max, info.min))
         self.tiny = self.smallest_normal = builtin_float(info.smallest_normal)
-        self.resolution = builtin_float(info.resolution)
+        self.resolution = builtin_float(f"1e-{info.precision}")
 
     def __repr__(self) -> str:
         return (
@@ -225,11 +262,17 @@ class finfo:
 class iinfo:
     """Limits of an integer dtype: `bits max min dtype`."""
 
-    def __init__(self, type: dtype) -> None:  # noqa: A002
+    def __init__(self, type: dtype) -> None:
+        if not isinstance(type, dtype):
+            raise TypeError(
+                f"iinfo(): argument 'type' (position 1) must be gradcu.dtype, not {type.__class__.__name__}"
+            )
+        if type is bool:
+            raise TypeError("gradcu.bool is not supported by gradcu.iinfo")
         if type.category != 1:
             raise TypeError(f"gradcu.iinfo() requires an integer input type. Use gradcu.finfo to handle '{type}'")
         info = np.iinfo(type.numpy)
         self.bits, self.max, self.min, self.dtype = info.bits, builtin_int(info.max), builtin_int(info.min), type.name
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import backends, devices, dtypes
 from .graph.hooks import Handle
@@ -69,17 +69,26 @@ class Extra:
         return node
 
 
-class Tensor:
+if TYPE_CHECKING:
+    from ._methods import TensorMethods
+else:
+    TensorMethods = object
+
+
+class Tensor(TensorMethods):
     """An array on a device that can take part in a recorded computation.
 
     Make one with `gradcu.tensor`, `gradcu.zeros` and their kin. As in PyTorch, `requires_grad=True` marks a leaf whose
     gradient `backward()` accumulates in `grad`.
     """
 
-    # _array: the raw NumPy or CuPy array            _node: what made it (a Node, an Output), None for leaves
-    # _rg: whether it requires grad                  _grad: the accumulated gradient
-    # _counter: the Version, None until first needed _view: a views.View, if it is one
-    # _meta: an Extra, None for most
+    _array: Any  # the raw NumPy or CuPy array
+    _node: Any  # what made it (a Node, an Output), None for leaves
+    _rg: bool  # whether it requires grad
+    _grad: Tensor | None  # the accumulated gradient
+    _counter: Version | None  # None until first needed
+    _view: Any  # a views.View, if it is one
+    _meta: Extra | None  # None for most
     __slots__ = ("__dict__", "__weakref__", "_array", "_counter", "_grad", "_meta", "_node", "_rg", "_view")
 
     __array_priority__ = 1000
@@ -181,7 +190,9 @@ class Tensor:
         xp = backends.namespaces[type(owner)]
         while getattr(owner, "base", None) is not None and type(owner.base) is type(owner):
             owner = owner.base
-        start = xp.data_ptr(owner) + sum(s * (n - 1) for s, n in zip(owner.strides, owner.shape, strict=True) if s < 0 and n)
+        start = xp.data_ptr(owner) + sum(
+            s * (n - 1) for s, n in zip(owner.strides, owner.shape, strict=True) if s < 0 and n
+        )
         return (xp.data_ptr(self._array) - start) // self._array.itemsize if owner.size else 0
 
     def is_floating_point(self) -> bool:
@@ -286,7 +297,9 @@ class Tensor:
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             for what in ("dtype", "device", "shape"):
@@ -417,8 +430,7 @@ class Tensor:
             return format(self.item(), spec)
         return object.__format__(self, spec) if spec else repr(self)
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity, though `==` compares elements
 
     def __len__(self) -> int:
         if self._array.ndim == 0:
@@ -445,7 +457,8 @@ class Tensor:
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; one number for a 0-d tensor."""
-        return backends.to_host(self._array).tolist()
+        array = backends.to_host(self._array)
+        return (array.astype("float32") if array.dtype.kind == "V" else array).tolist()
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -455,13 +468,21 @@ class Tensor:
         return bool(self._array.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        value = self._scalar()
+        if isinstance(value, complex) and value.imag:
+            raise RuntimeError("value cannot be converted to type double without overflow")
+        return float(value.real)
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(float(self)) if self.dtype.is_complex else int(self._scalar())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._scalar())
+
+    def _scalar(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
 
     def __index__(self) -> int:
         if self._array.dtype.kind not in "biu" or self._array.size != 1:
@@ -472,39 +493,8 @@ class Tensor:
         if isinstance(element, (Tensor, int, float, complex)):
             return bool((self == element).any())  # type: ignore[attr-defined]
         raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element).__name__}."
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
         )
-
-    def __setstate__(self, state: Any) -> None:
-        array, device, rg, attributes = state
-        fill(self, backends.for_device(devices.device(device)).from_host(array), None, rg)
-        self.__dict__.update(attributes)
-
-    def __reduce_ex__(self, protocol: Any) -> tuple:
-        if self.grad_fn is not None:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) can be pickled: detach() first"
-            )
-        host = backends.to_host(self._array)
-        return _blank, (type(self),), (host, str(self.device), self._rg, self.__dict__)
-
-    def __deepcopy__(self, memo: dict) -> Tensor:
-        if self.grad_fn is not None:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
-            )
-        if id(self) in memo:
-            return memo[id(self)]
-        import copy
-
-        result = _blank(type(self))
-        memo[id(self)] = result
-        array = self._array
-        fill(result, backends.namespaces[type(array)].copy(array), None, self._rg)
-        result.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        if self._grad is not None:
-            result._grad = copy.deepcopy(self._grad, memo)
-        return result
 
 
 def fill(t: Tensor, array: Any, node: Any, rg: bool) -> Tensor:
@@ -512,10 +502,6 @@ def fill(t: Tensor, array: Any, node: Any, rg: bool) -> Tensor:
     t._array, t._node, t._rg = array, node, rg
     t._grad = t._counter = t._view = t._meta = None
     return t
-
-
-def _blank(cls: type) -> Tensor:
-    return _new(cls)
 
 
 def from_array(array: Any, node: Any = None, rg: bool = False) -> Tensor:

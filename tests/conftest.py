@@ -5,6 +5,11 @@ import importlib.util
 import sys
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: a failure is always one's own change.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
@@ -30,6 +35,13 @@ def collector_off():
     gc.disable()
     yield
     gc.enable()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """tests/cuda puts a host-backed CuPy into its process: it runs alone, as `pytest tests/cuda`."""
+    if collection_path.name == "cuda" and not any("cuda" in argument for argument in config.args):
+        return True
+    return None
 
 
 def pytest_report_header():

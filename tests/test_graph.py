@@ -123,7 +123,9 @@ class TestBackward:
             (leaf(torch, 1.0, 2.0) * 2).backward()
 
     def test_nothing_requires_grad(self, torch):
-        with pytest.raises(RuntimeError, match="element 0 of tensors does not require grad and does not have a grad_fn"):
+        with pytest.raises(
+            RuntimeError, match="element 0 of tensors does not require grad and does not have a grad_fn"
+        ):
             torch.ones(1).backward()
 
     def test_non_tensor_gradient(self, torch):

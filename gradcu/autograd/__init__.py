@@ -52,9 +52,7 @@ def backward(
     wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    found = engine.walk(
-        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="backward()"
-    )
+    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="backward()")
     for t, g in zip(wanted, found, strict=True):
         if g is not None:
             engine.accumulate(t, g, False, create_graph)
@@ -80,12 +78,16 @@ def grad(
     (tensor(6.),)
     """
     if allow_unused is False and materialize_grads:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     edges, grads = _roots(outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
-    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="autograd.grad()")
+    found = engine.walk(
+        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="autograd.grad()"
+    )
     results = []
     for t, g in zip(wanted, found, strict=True):
         if g is None and materialize_grads:
@@ -129,28 +131,28 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
                     "give backward() a gradient of that shape, or reduce it first"
                 )
             if a.dtype.kind == "c":
-                raise RuntimeError(
-                    f"grad can be implicitly created only for real scalar outputs but got {t.dtype}"
-                )
-            g = from_array(backends.namespaces[type(a)].ones_like(a))
-        else:
-            if not isinstance(g, Tensor):
-                raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-            if edge is None:
-                raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-            if g._array.shape != a.shape:
-                raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
-                )
-            if (g._array.dtype.kind == "c") != (a.dtype.kind == "c"):
-                raise RuntimeError(
-                    "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
-                    f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
-                )
-            if type(g._array) is not type(a):
-                raise RuntimeError(f"grad_output[{i}] is on {g.device}, but output[{i}] is on {t.device}")
-            if g._array.dtype != a.dtype:
-                g = g.to(t.dtype)  # type: ignore[attr-defined]
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
+            edges.append(edge)
+            one = backends.namespaces[type(a)].seed(a)
+            starts.append(from_array(one) if create else one)
+            continue
+        if not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+        if edge is None:
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if g._array.shape != a.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
+            )
+        if (g._array.dtype.kind == "c") != (a.dtype.kind == "c"):
+            raise RuntimeError(
+                "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+                f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
+            )
+        if type(g._array) is not type(a):
+            raise RuntimeError(f"grad_output[{i}] is on {g.device}, but output[{i}] is on {t.device}")
+        if g._array.dtype != a.dtype:
+            g = g.to(t.dtype)  # type: ignore[attr-defined]
         edges.append(edge)
         starts.append(g if create else g._array)
     return edges, starts
@@ -159,4 +161,3 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
     """The old name of a tensor: `data` itself outside of the graph."""
     return data.detach().requires_grad_(requires_grad)
-

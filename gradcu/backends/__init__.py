@@ -11,7 +11,17 @@ from typing import Any
 from .. import devices
 from . import numpy as host
 
-namespaces: dict[type, Any] = {kind: host for kind in host.types}
+
+
+class _Namespaces(dict):
+    def __missing__(self, kind: type) -> Any:
+        if not issubclass(kind, host.generic):  # NumPy's own scalars, and those of ml_dtypes
+            raise TypeError(f"no array library for {kind.__name__}")
+        self[kind] = host
+        return host
+
+
+namespaces: dict[type, Any] = _Namespaces({host.ndarray: host})
 #: the types that tensors hold as they are; anything else (NumPy scalars) becomes a 0-d array
 arrays: set[type] = {host.ndarray}
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 
 try:
     import cupy as cp
+    import cupyx
 except ImportError as error:
     if error.name not in ("cupy", "cupy_backends"):
         raise RuntimeError(f"CuPy is installed, but cannot be imported: {error}. Install it anew: {_INSTALL[0]}") from error
@@ -30,7 +33,6 @@ except ImportError as error:
     ) from None
 
 ndarray = cp.ndarray
-types = (cp.ndarray,)
 ufunc = cp.ufunc
 _bfloat16 = "bfloat16"
 
@@ -69,12 +71,15 @@ def require() -> None:
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
-        raise RuntimeError(
-            f"No CUDA device can be used: {error}. `nvidia-smi -L` lists those of the machine; CUDA_VISIBLE_DEVICES may "
-            "hide them (unset CUDA_VISIBLE_DEVICES)."
-        ) from None
+        if "NoDevice" not in str(error):
+            raise RuntimeError(f"CUDA does not start: {error}. Compare with what `nvidia-smi` says.") from None
+        count = 0
     if not count:
-        raise RuntimeError("No CUDA GPUs are available: `nvidia-smi -L` lists those of the machine.")
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        raise RuntimeError(
+            "No CUDA GPUs are available: the driver finds none (`nvidia-smi -L` lists those of the machine)."
+            + ("" if hidden is None else f" CUDA_VISIBLE_DEVICES is '{hidden}': `unset CUDA_VISIBLE_DEVICES` shows all.")
+        )
     try:
         from cupy_backends.cuda.libs import nvrtc
 
@@ -110,6 +115,19 @@ def current_device() -> int:
     return cp.cuda.runtime.getDevice()
 
 
+@functools.cache
+def properties(index: int) -> SimpleNamespace:
+    """What the driver tells of a device, under PyTorch's names."""
+    told = cp.cuda.runtime.getDeviceProperties(index)
+    names = {
+        "major": "major", "minor": "minor", "total_memory": "totalGlobalMem", "warp_size": "warpSize",
+        "multi_processor_count": "multiProcessorCount", "max_threads_per_block": "maxThreadsPerBlock",
+        "max_threads_per_multi_processor": "maxThreadsPerMultiProcessor", "L2_cache_size": "l2CacheSize",
+        "shared_memory_per_block": "sharedMemPerBlock", "is_integrated": "integrated",
+    }  # fmt: skip
+    return SimpleNamespace(name=told["name"].decode(), **{name: told.get(key) for name, key in names.items()})
+
+
 def guarded(function: Callable) -> Callable:
     """`function`, made to run on the device of the first array among its arguments, where there is a choice."""
     if device_count() == 1:
@@ -139,12 +157,13 @@ def data_ptr(x: Any) -> int:
 
 
 def to_host(x: Any) -> Any:
-    return x.get()
+    return x.get(order="A")
 
 
 def from_host(x: Any, device: devices.device) -> Any:
+    """A copy on the device, its elements in the same order in memory."""
     with using(device):
-        return cp.array(x)
+        return cp.array(x, order="K")
 
 
 # --- as in numpy.py ---
@@ -153,6 +172,11 @@ def from_host(x: Any, device: devices.device) -> Any:
 def copy(x: Any) -> Any:
     """A contiguous copy."""
     return x.copy(order="C")
+
+
+def seed(x: Any) -> Any:
+    """The gradient of a scalar by itself: one, in the dtype of x."""
+    return cp.ones(x.shape, x.dtype)
 
 
 def iadd(x: Any, y: Any) -> Any:
@@ -210,6 +234,42 @@ def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offse
     return cp.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * flat.itemsize for s in strides))
 
 
+def memory(x: Any) -> Any:
+    """All the memory that `x` is a part of, as a vector."""
+    while type(x.base) is ndarray:
+        x = x.base
+    return x.ravel("K")
+
+
+def special(name: str) -> Any:
+    """A function of cupyx.scipy.special. Raises NotImplementedError if it has none of the name."""
+    import cupyx.scipy.special
+
+    try:
+        return getattr(cupyx.scipy.special, name)
+    except AttributeError:
+        raise NotImplementedError(f"CuPy has no special function '{name}': compute it on the CPU") from None
+
+
+class _Linalg:
+    """CuPy's `linalg`, which raises where a matrix has no inverse or no such factors, as NumPy's does."""
+
+    LinAlgError = np.linalg.LinAlgError
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(cp.linalg, name)
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            with cupyx.errstate(linalg="raise"):
+                return function(*args, **kwargs)
+
+        setattr(self, name, checked)
+        return checked
+
+
+linalg = _Linalg()
+
 # --- matrix products ---
 
 # cudaDataType and cublasComputeType_t of each dtype: half precision is added up in float32
@@ -225,10 +285,10 @@ def matmul(x: Any, y: Any) -> Any:
     if common.name not in _GEMM:
         return cp.matmul(x, y)
     x, y = x.astype(common, copy=False), y.astype(common, copy=False)
-    if x.ndim == 1:
-        return matmul(x[None, :], y)[..., 0, :]
     if y.ndim == 1:
         return matmul(x, y[:, None])[..., 0]
+    if x.ndim == 1:
+        return matmul(x[None, :], y)[..., 0, :]
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: the last length of {x.shape} must be the last but one of {y.shape}")
     return _gemm_batched(x, y)
@@ -342,4 +402,52 @@ def _scatter_add(x: Any, rows: Any, values: Any, length: int) -> None:
         add((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
 
 
-__all__: Sequence[str] = ()
+# --- random numbers ---
+
+
+class RandomSource:
+    """A position in the stream of random numbers of a seed, with the methods of NumPy's `Generator`."""
+
+    def __init__(self, seed: int, position: int = 0) -> None:
+        self.seed, self.position = seed, position
+
+    def _drawn(self, function: str, shape: Any, dtype: Any, *extra: int) -> Any:
+        x = cp.empty(() if shape is None else shape, dtype=dtype)
+        per_block = 4 if x.itemsize == 4 else 2
+        blocks = -(-x.size // per_block)
+        if blocks:
+            draw = kernel("random", f"{function}<{C_TYPES[x.dtype.name]}>")
+            numbers = (np.int64(x.size), *(np.uint64(v % (1 << 64)) for v in (self.seed, self.position, *extra)))
+            draw((-(-blocks // 256),), (256,), (x, *numbers))
+            self.position += blocks
+        return x
+
+    def random(self, shape: Any = None, dtype: Any = "float64") -> Any:
+        return self._drawn("uniform", shape, dtype)
+
+    def standard_normal(self, shape: Any = None, dtype: Any = "float64") -> Any:
+        return self._drawn("normal", shape, dtype)
+
+    def standard_exponential(self, shape: Any = None, dtype: Any = "float64") -> Any:
+        return self._drawn("exponential", shape, dtype)
+
+    def integers(self, low: int, high: int, shape: Any = None, dtype: Any = "int64", endpoint: bool = False) -> Any:
+        return self._drawn("integers", shape, "int64", low, high + endpoint - low).astype(dtype, copy=False)
+
+    def permutation(self, n: int) -> Any:
+        return cp.argsort(self.random(n))
+
+    def __getattr__(self, name: str) -> Any:
+        """Rarer distributions are CuPy's, from a seed that is drawn here."""
+        bits = cp.random.Philox4x3210(int(self.integers(0, 1 << 32)))
+        return getattr(cp.random.Generator(bits), name)
+
+
+def random_source(seed: int, state: Any = None) -> RandomSource:
+    """A generator of random numbers: at the start of the stream of a seed, or where `random_state` was taken."""
+    return RandomSource(seed, *([] if state is None else map(int, state)))
+
+
+def random_state(source: RandomSource) -> list[int]:
+    """What `random_source` needs, besides the seed, to go on from here."""
+    return [source.position]

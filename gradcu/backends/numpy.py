@@ -6,6 +6,7 @@ A name that is not defined here is that of a declared primitive, applied to raw 
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import warnings
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 import numpy as np
 
 from .. import devices
+from . import memory
 
 ndarray = np.ndarray
-types = (np.ndarray, *np.sctypeDict.values())
+generic = np.generic
 ufunc, asarray = np.ufunc, np.asarray
 
 # PyTorch computes infinities and NaN silently. This keeps NumPy's notices about them out of the user's sight where
 # they come from gradcu's own code, and leaves the user's NumPy as it is; np.errstate around every op would cost 0.9 us.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"gradcu\.")
+
+memory.keep()
 
 
 def __getattr__(name: str) -> Any:
@@ -56,6 +60,11 @@ def copy(x: Any) -> Any:
     return np.array(x, order="C")
 
 
+def seed(x: Any) -> Any:
+    """The gradient of a scalar by itself: one, in the dtype of x."""
+    return np.ones(x.shape, x.dtype) if x.ndim else x.dtype.type(1)
+
+
 def iadd(x: Any, y: Any) -> Any:
     """x += y, for 0-d arrays too."""
     return np.add(x, y, out=x)
@@ -67,8 +76,16 @@ def conj(x: Any) -> Any:
 
 
 def matmul(x: Any, y: Any) -> Any:
-    """Matrix product; `dot` has less overhead for matrices."""
-    return x.dot(y) if x.ndim == y.ndim == 2 else np.matmul(x, y)
+    """Matrix product. A batch times one matrix is folded into a product of matrices, for which `dot` has less overhead;
+    half precision is multiplied in float32, for which there is BLAS.
+    """
+    if x.itemsize == 2 and x.dtype.kind in "fV":
+        return matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
+    if y.ndim == 2 and x.ndim >= 2:
+        if x.ndim == 2:
+            return x.dot(y)
+        return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).dot(y).reshape(x.shape[:-1] + y.shape[1:])
+    return np.matmul(x, y)
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -84,15 +101,14 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 _add_reduce = np.add.reduce
-_SMALL = (np.dtype(np.float16),)
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
     """Sum over axes; half precision is added up in float32."""
     d = x.dtype
-    if d in _SMALL or d.kind == "V":
+    if d.itemsize == 2 and d.kind in "fV":
         return _add_reduce(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(d)
-    return _add_reduce(x, axis=axis, keepdims=keepdims)
+    return _add_reduce(x, axis, None, None, keepdims)
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
@@ -105,7 +121,22 @@ def astype(x: Any, dtype: Any, copy: bool = True) -> Any:
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:
+    """x or y; of large arrays by their bits, which takes a tenth of the time of `np.where`."""
+    if type(condition) is ndarray and condition.size > 2048 and condition.dtype.kind == "b":
+        if type(x) is ndarray:
+            if type(y) is int and y == 0:
+                if x.dtype.kind in "fiu":
+                    return (_bits(x) & -condition.view(np.int8)).view(x.dtype)
+            elif type(y) is ndarray and x.dtype is y.dtype and x.dtype.kind in "fiu":
+                y_bits = _bits(y)
+                return (((_bits(x) ^ y_bits) & -condition.view(np.int8)) ^ y_bits).view(x.dtype)
+        elif type(y) is ndarray and type(x) is int and x == 0 and y.dtype.kind in "fiu":
+            return (_bits(y) & (condition.view(np.int8) - 1)).view(y.dtype)
     return np.where(condition, x, y)
+
+
+def _bits(x: Any) -> Any:
+    return x.view(f"i{x.itemsize}")
 
 
 def add_at(x: Any, index: Any, values: Any) -> None:
@@ -124,3 +155,43 @@ def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offse
     dtype = memory.dtype if dtype is None else dtype
     size = dtype.itemsize
     return np.ndarray(shape, dtype, memory, offset * size, tuple(s * size for s in strides))
+
+
+def memory(x: Any) -> Any:
+    """All the memory that `x` is a part of, as a vector."""
+    while type(x.base) is ndarray:
+        x = x.base
+    return x.ravel("K")
+
+
+def random_source(seed: int, state: Any = None) -> Any:
+    """A generator of random numbers: at the start of the stream of a seed, or where `random_state` was taken."""
+    bits = np.random.Philox(key=seed)
+    if state is not None:
+        words = np.array(state, dtype=np.uint64)
+        bits.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": words[:4], "key": np.array([seed, 0], dtype=np.uint64)},
+            "buffer": words[4:8],
+            "buffer_pos": int(words[8]),
+            "has_uint32": int(words[9]),
+            "uinteger": int(words[10]),
+        }
+    return np.random.Generator(bits)
+
+
+def random_state(source: Any) -> list[int]:
+    """What `random_source` needs, besides the seed, to go on from here."""
+    s = source.bit_generator.state
+    return [*s["state"]["counter"], *s["buffer"], s["buffer_pos"], s["has_uint32"], s["uinteger"]]
+
+
+def special(name: str) -> Any:
+    """A function of scipy.special. Raises ModuleNotFoundError, with what to do, if SciPy is not installed."""
+    try:
+        import scipy.special
+    except ImportError:
+        raise ModuleNotFoundError(
+            f"the special function '{name}' needs SciPy: pip install \"gradcu[special]\"", name="scipy"
+        ) from None
+    return getattr(scipy.special, name)

@@ -28,11 +28,19 @@ class Elementwise(Primitive):
 
     result: "same" (the promoted dtype of the operands), "float" (that, but integers become the default dtype) or
         "bool" (computed in the promoted dtype, never differentiated).
+    kinds: the dtypes it is defined for: b(oolean), i(nteger), f(loating), c(omplex).
     forward: a formula, or the name of a function of the namespace.
     """
 
     def __init__(
-        self, name: str, forward: str | Callable, *vjps: Callable, result: str = "same", operands: int = 0, **more: Any
+        self,
+        name: str,
+        forward: str | Callable,
+        *vjps: Callable | None,
+        result: str = "same",
+        kinds: str = "bifc",
+        operands: int = 0,
+        **more: Any,
     ) -> None:
         direct = None
         if isinstance(forward, str):
@@ -43,13 +51,15 @@ class Elementwise(Primitive):
         count = operands or max(1, len(vjps))
         vjp = dict(zip(names_, vjps, strict=False)) if vjps else None
         super().__init__(name, forward, vjp, inputs=count, kind="elementwise", **more)
-        self.result = result
-        self._linked: dict[tuple[int, int], Any] = {}
+        self.result, self.kinds = result, kinds
         self.direct = direct if direct is not None else _bind(forward)
+        self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
 
     def __call__(self, *args: Any, **attributes: Any) -> Any:
         n = len(self.inputs)
-        rest = tuple(args[n:]) + tuple(attributes.get(a, self._defaults.get(a)) for a in self.attributes[len(args) - n :])
+        rest = tuple(args[n:]) + tuple(
+            attributes.get(a, self._defaults.get(a)) for a in self.attributes[len(args) - n :]
+        )
         return self.apply(args[:n], rest)
 
     def apply(self, args: Any, attributes: tuple = ()) -> Tensor:
@@ -76,6 +86,8 @@ class Elementwise(Primitive):
         common = dtypes.promote(ranked)
         if self.result == "float" and common.category < 2:
             common = dtypes.get_default_dtype()
+        if "bifc"[common.category] not in self.kinds:
+            raise NotImplementedError(f"\"{self.name}\" is not implemented for '{common.name}'")
         if len(set(devices_seen)) > 1:
             raise device_error(self.name, devices_seen)
         prepared = []
@@ -95,15 +107,12 @@ class Elementwise(Primitive):
         return prepared
 
     def unary(self) -> Callable:
-        """The function of one tensor, with the short way."""
+        """The function of one tensor, and of attributes in order, with the short way."""
         direct, slow, name = self.direct, self.apply, self.name
         key = (1, 0, False)
-        differentiable = self.vjp is not None
-        cls: Any = None
-        saves = 0
+        differentiable, nodes = self.vjp is not None, self._nodes
 
-        def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-            nonlocal cls, saves
+        def function(input: Tensor, *attributes: Any, out: Tensor | None = None) -> Tensor:  # noqa: A002
             try:
                 a = input._array
             except AttributeError:
@@ -112,9 +121,9 @@ class Elementwise(Primitive):
                 ) from None
             d = a.dtype
             if (d is not _f32 and d is not _f64) or type(a) is not _ndarray or out is not None:
-                result = slow((input,))
+                result = slow((input,), attributes)
                 return result if out is None else write_out(result, out, name)
-            r = direct(a)
+            r = direct(a, *attributes)
             if type(r) is not _ndarray:
                 r = _asarray(r)
             t = _new(Tensor)
@@ -128,24 +137,21 @@ class Elementwise(Primitive):
                 if state.inference:
                     t._counter = InferenceVersion()
                 return t
-            if cls is None:
-                cls = self._nodes.get(key) or self._make_class(key, 1, 0, False)
-                saves = {(): 1, ("tensors[0]",): 2, ("out",): 3}.get(tuple(cls.sources.values()), 4)
-            if saves == 4 or input._counter is not None:
-                t._node = self.make_node(1, (input,), (edge,), (), r)
-            else:
-                t._node = make(cls, (edge,), () if saves == 1 else (input,) if saves == 2 else (r,))
+            cls = nodes.get(key) or self._make_class(key, 1, 0, False)
+            tensors = (input,)
+            version = 0 if input._counter is None else cls.count(tensors)
+            t._node = make(cls, (edge,), cls.save(tensors, attributes, r), None, version)
             t._rg = True
             return t
 
         function.__name__ = function.__qualname__ = self.name
+        function.ufunc = self.ufunc  # type: ignore[attr-defined]  # in-place forms write with it
         return function
 
     def binary(self) -> Callable:
         """The operator of two operands, with the short way; NotImplemented for operands of foreign types."""
-        direct, apply, name, link = self.direct, self.apply, self.name, self._link
-        differentiable = self.vjp is not None
-        classes = self._linked
+        direct, apply, name = self.direct, self.apply, self.name
+        differentiable, nodes = self.vjp is not None, self._nodes
 
         def operator(x: Any, y: Any) -> Any:
             a = x._array
@@ -197,32 +203,29 @@ class Elementwise(Primitive):
                     t._counter = InferenceVersion()
                 return t
             t._rg = True
-            cls = classes.get((mask, scalars)) or link(mask, scalars)
-            if cls.save_pair is None or x._counter is not None or (not scalars and y._counter is not None):
-                t._node = self.make_node(mask, (x, y), (x_edge, y_edge), (), r)
-                return t
+            key = (mask, scalars, False)
+            cls = nodes.get(key) or self._make_class(key, mask, scalars, False)
+            tensors = (x, y)
+            counted = x._counter is not None or (not scalars and y._counter is not None)
+            version = cls.count(tensors) if counted else 0
             shapes = None if scalars or a.shape == b.shape else (a.shape, b.shape)
-            t._node = make(cls, (x_edge, y_edge), cls.save_pair(x, y, r), shapes)
+            t._node = make(cls, (x_edge, y_edge), cls.save(tensors, (), r), shapes, version)
             return t
 
         operator.__name__ = operator.__qualname__ = self.name
+        operator.ufunc = self.ufunc  # type: ignore[attr-defined]
         return operator
 
     def reflected(self) -> Callable:
         """The operator with a number on the left, the tensor being `self`; NotImplemented for foreign types."""
-        direct, apply, link = self.direct, self.apply, self._link
-        differentiable = self.vjp is not None
-        classes = self._linked
+        direct, apply, key = self.direct, self.apply, (2, 1, False)
+        differentiable, nodes = self.vjp is not None, self._nodes
 
         def operator(y: Any, x: Any) -> Any:
             a = y._array
             kind = type(x)
             d = a.dtype
-            if (
-                (kind is not float and kind is not int)
-                or (d is not _f32 and d is not _f64)
-                or type(a) is not _ndarray
-            ):
+            if (kind is not float and kind is not int) or (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
                 return apply((x, y)) if is_number(x) or isinstance(x, Tensor) else NotImplemented
             r = direct(x, a)
             if type(r) is not _ndarray:
@@ -239,28 +242,14 @@ class Elementwise(Primitive):
                     t._counter = InferenceVersion()
                 return t
             t._rg = True
-            cls = classes.get((2, 1)) or link(2, 1)
-            if cls.save_pair is None or y._counter is not None:
-                t._node = self.make_node(2, (x, y), (None, edge), (), r)
-                return t
-            t._node = make(cls, (None, edge), cls.save_pair(x, y, r))
+            cls = nodes.get(key) or self._make_class(key, 2, 1, False)
+            tensors = (x, y)
+            version = 0 if y._counter is None else cls.count(tensors)
+            t._node = make(cls, (None, edge), cls.save(tensors, (), r), None, version)
             return t
 
         operator.__name__ = operator.__qualname__ = f"r{self.name}"
         return operator
-
-    def _link(self, mask: int, scalars: int) -> Any:
-        """The node class for these operands, with `save_pair` to pick what it keeps."""
-        key = (mask, scalars, False)
-        cls = self._nodes.get(key) or self._make_class(key, mask, scalars, False)
-        letters = {"tensors[0]": "x", "tensors[1]": "y", "out": "out"}
-        saved = list(cls.sources.values())  # type: ignore[attr-defined]
-        cls.save_pair = None  # type: ignore[attr-defined]
-        if all(s in letters for s in saved):
-            inside = "".join(letters[s] + ", " for s in saved)
-            cls.save_pair = staticmethod(eval(f"lambda x, y, out: ({inside})"))  # type: ignore[attr-defined]
-        self._linked[mask, scalars] = cls
-        return cls
 
 
 def _bind(forward: Callable) -> Callable:
@@ -294,7 +283,9 @@ def write_out(result: Any, out: Tensor, name: str) -> Tensor:
     Raises RuntimeError if the dtype does not fit or a gradient would be lost.
     """
     if state.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
     if out.device != result.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
     if not dtypes.can_cast(result.dtype, out.dtype):

@@ -17,7 +17,7 @@ from .modes import state
 from .node import Freed, Node, Output
 from .recorded import namespace as recorded_namespace
 
-_namespaces = backends.namespaces
+_host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
 
 
 def walk(
@@ -47,6 +47,7 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
     targets, needed = (None, None) if captures is None else _paths(edges, captures)
+    reach = None if targets is None else needed | targets.keys()  # type: ignore[operator]
     caught: dict[tuple[Any, int], Any] = {}
     freed = Freed(by)
     xp: Any = recorded_namespace
@@ -56,7 +57,7 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
         index = 0
         if type(edge) is Output:
             edge, index = edge.node, edge.index
-        if needed is not None and edge not in needed and edge not in targets:  # type: ignore[operator]
+        if reach is not None and edge not in reach:
             return
         if edge._outputs > 1:
             several = buffers.get(edge)
@@ -97,6 +98,8 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
                     caught[node, index] = g[index] if node._outputs > 1 else g
             if node not in needed:  # type: ignore[operator]
                 continue
+            if node in targets and node._outputs == 1 and not create:
+                g = g[...]  # another object, so that `CopySlices` does not take what was caught for its own
         if create:
             results = node.recorded(node, g, xp)
         else:
@@ -104,7 +107,8 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
             if kind is list:
                 kind = type(next(one for one in g if one is not None))
             xp = _namespaces[kind]
-            results = node.raw(node, g, xp)
+            raw = node.raw0 if kind not in _arrays else node.raw if xp is _host else xp.guarded(node.raw)
+            results = raw(node, g, xp)
         if node.shapes is not None:
             results = [
                 r if r is None or r.shape == shape else sum_to(r, shape, xp)
@@ -118,8 +122,10 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
             if edge is None or r is None:
                 continue
             n = edge._outputs
-            if n > 1 or n < 0 or needed is not None or edge in buffers:
+            if n > 1 or n < 0 or edge in buffers:
                 deliver(edge, r)
+            elif reach is not None and edge not in reach:
+                continue
             elif n:
                 buffers[edge] = r
                 if following is None:
@@ -133,7 +139,10 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
 
     if captures is None:
         for leaf, g in buffers.items():
-            accumulate(leaf, g, leaf in owned, create)
+            if leaf._grad is None and leaf._meta is None and leaf in owned:  # `accumulate`, for the common case
+                leaf._grad = from_array(g)
+            else:
+                accumulate(leaf, g, leaf in owned, create)
         return []
     return [_caught(edge, caught, buffers, create) for edge in captures]
 
@@ -286,8 +295,10 @@ def _after(node: Node, results: Sequence[Any], g: Any, create: bool) -> Sequence
 
 def sum_to(g: Any, shape: tuple[int, ...], xp: Any) -> Any:
     """Undo broadcasting: sum `g` over the axes that `shape` lacks or has with length one."""
-    extra = len(g.shape) - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
+    lead = len(g.shape) - len(shape)
+    if g.shape[lead:] == shape:
+        return xp.sum(g, axis=0 if lead == 1 else tuple(range(lead)))
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     return xp.reshape(xp.sum(g, axis=axes), shape)
 
 

@@ -75,11 +75,17 @@ def explain(name: str, tensors: Sequence[Any], error: Exception) -> Exception:
         return device_error(name, devices)
     if isinstance(error, (ValueError, IndexError)) and "broadcast" in str(error):
         return broadcast_error([t._array.shape for t in there]) or _named(name, there, error)
-    if isinstance(error, (ValueError, TypeError, ArithmeticError)) and type(error).__module__ in ("builtins", "numpy", "numpy.exceptions"):
+    if isinstance(error, (ValueError, TypeError, ArithmeticError)) and type(error).__module__ in (
+        "builtins",
+        "numpy",
+        "numpy.exceptions",
+    ):
         return _named(name, there, error)
     return error
 
 
 def _named(name: str, there: Sequence[Tensor], error: Exception) -> RuntimeError:
     operands = ", ".join(f"{t.dtype}{list(t._array.shape)} on {t.device}" for t in there)
+    if isinstance(error, TypeError) and "not supported for the input types" in str(error):
+        return NotImplementedError(f'"{name}" is not implemented for these dtypes: {name}({operands})')
     return RuntimeError(f"{name}({operands}): {error}")

@@ -12,7 +12,7 @@ from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to
 from .errors import stale
 from .modes import no_grad, state
-from .node import Node, Output, _NodeType, make, sequence
+from .node import Node, Output, _NodeType, by_array, make, sequence
 from .op import saved_version
 from .views import change, check_inplace
 
@@ -43,7 +43,9 @@ class FunctionNode(Node):
         """
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(t).__name__}"
+                )
         self.to_save = tensors
 
     save_for_forward = save_for_backward
@@ -80,6 +82,8 @@ class FunctionNode(Node):
         return tuple(found)
 
     saved_variables = saved_tensors
+
+    raw0 = staticmethod(by_array)
 
     @staticmethod
     def raw(node: FunctionNode, g: Any, xp: Any) -> list[Any]:
@@ -300,7 +304,7 @@ class _Twice(Node):
     def raw(node: Node, g: Any, xp: Any) -> Any:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
-    recorded = raw
+    raw0 = recorded = raw
 
 
 def once_differentiable(backward: Callable) -> Callable:

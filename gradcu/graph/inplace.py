@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
 from ..tensor import Tensor, edge_of, from_array
 from .modes import state
-from .views import change, check_inplace
+from .views import change, changed, check_inplace
+
+_ndarray = backends.host.ndarray
+_f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
 
 
 def inplace(function: Callable, name: str) -> Callable:
@@ -16,17 +20,48 @@ def inplace(function: Callable, name: str) -> Callable:
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_inplace(self)
+        if not kwargs and overwrite(self, getattr(function, "ufunc", None), args):
+            changed(self, name)
+            return self
         edge = edge_of(self) if state.grad else None
         old = from_array(self._array, edge, edge is not None)
-        return assign(self, old, function(old, *args, **kwargs), name)
+        new = function(old, *args, **kwargs)
+        reference = weakref.ref(old)
+        del old
+        return assign(self, reference(), new, name)
 
     method.__name__ = method.__qualname__ = name
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # for `inspect.signature`
     method.__doc__ = f"In-place form of `{function.__name__}`: changes the tensor and returns it."
     return method
 
 
-def assign(t: Tensor, old: Tensor, new: Tensor, name: str) -> Tensor:
-    """Write `new`, computed from the stand-in `old`, over `t`.
+def overwrite(t: Tensor, ufunc: Any, args: tuple) -> bool:
+    """Where nothing is recorded or converted, let the array library write over the memory itself; whether it could."""
+    a = t._array
+    if ufunc is None or type(a) is not _ndarray or (a.dtype is not _f32 and a.dtype is not _f64):
+        return False
+    recording = state.grad
+    if recording and edge_of(t) is not None:
+        return False
+    operands = []
+    for other in args:
+        if type(other) is not float and type(other) is not int:
+            if not isinstance(other, Tensor) or (recording and edge_of(other) is not None):
+                return False
+            other = other._array
+            if type(other) is not _ndarray or other.dtype is not a.dtype:
+                return False
+        operands.append(other)
+    try:
+        ufunc(a, *operands, out=a)
+    except ValueError:  # a shape that does not fit, or memory that is shared: the slow way says it in PyTorch's words
+        return False
+    return True
+
+
+def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str) -> Tensor:
+    """Write `new` over `t`; `saved` is the stand-in for `t` it was computed from, if backward needs that.
 
     Raises RuntimeError if the shape or the kind of dtype would have to change.
     """
@@ -40,8 +75,8 @@ def assign(t: Tensor, old: Tensor, new: Tensor, name: str) -> Tensor:
             raise RuntimeError(f"{name}: result type {new.dtype} can't be cast to the desired output type {t.dtype}")
         new = new.to(t.dtype)  # type: ignore[attr-defined]
     node = new._node
-    if node is not None and any(s is old for s in getattr(node, "saved", ())):
-        old._array = backends.namespaces[type(a)].copy(a)  # what backward needs is about to be overwritten
+    if saved is not None:
+        saved._array = backends.namespaces[type(a)].copy(a)  # what backward needs is about to be overwritten
     try:
         a[...] = new._array
     except ValueError:

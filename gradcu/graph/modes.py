@@ -21,9 +21,11 @@ state = _Local()
 class _Mode:
     """A context manager that is also a decorator of functions, generators and classes."""
 
+    _before: bool
+
     def __call__(self, function: Callable) -> Callable:
         if inspect.isclass(function):
-            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            setattr(function, "__init__", self(function.__init__))  # noqa: B010 (a class; mypy takes it for an instance)
             return function
         if inspect.isgeneratorfunction(function):
             return self._around_generator(function)

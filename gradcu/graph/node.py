@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .hooks import Handle
+from .version import Version
 
 _new = object.__new__
 
@@ -59,18 +60,26 @@ class _NodeType(type):
 class Node(metaclass=_NodeType):
     """`grad_fn` of a tensor. Subclasses, one per operation and set of inputs to differentiate, say how.
 
-    `backward(node, g, xp)` maps the gradient of the result to those of the inputs. It is run on raw arrays with the
-    backend's namespace, or, with `create_graph`, on tensors with the namespace of recorded operations.
+    `raw(node, g, xp)` maps the gradient of the result to those of the inputs on raw arrays, `raw0` on NumPy scalars (which
+    0-d arrays become as they are computed with), and `recorded` on tensors, when a graph of the backward is made. Those of
+    declared operations are written when first needed.
     """
 
     __slots__ = ("__weakref__", "edges", "hooks", "order", "output_version", "saved", "shapes", "version")
+
+    edges: tuple[Any, ...]
+    hooks: NodeHooks | None
+    order: int
+    output_version: tuple[Version, ...] | None  # the counters of its results, where those have one
+    saved: Any  # a tuple, or Freed
+    shapes: tuple[tuple[int, ...], ...] | None  # of the inputs, where one was broadcast
+    version: int  # the sum of the counters of what it saved
 
     #: names under which `saved` is shown as `_saved_<name>`
     saved_names: tuple[str, ...] = ()
     _outputs = 1  # how many results; 0 for leaves and -1 for an `Output`, so that the engine tells edges apart at once
     releases = False  # whether backward lets the saved values go unless retain_graph is given
-    raw: Callable
-    recorded: Callable
+    write: Callable[[str], Callable]
 
     def name(self) -> str:
         """The operation's name, as `AddBackward0`."""
@@ -117,6 +126,10 @@ class Node(metaclass=_NodeType):
         return -self.order
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("raw", "raw0", "recorded"):
+            function = type(self).write(name)
+            setattr(type(self), name, staticmethod(function))
+            return function
         if name.startswith("_saved_"):
             from .op import saved_value
 
@@ -125,6 +138,11 @@ class Node(metaclass=_NodeType):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(f"_saved_{name}" for name in self.saved_names)]
+
+
+def by_array(node: Any, g: Any, xp: Any) -> Any:
+    """`raw0` of nodes that know only arrays."""
+    return node.raw(node, xp.asarray(g), xp)
 
 
 def make(cls: type[Node], edges: tuple, saved: tuple, shapes: tuple | None = None, version: int = 0) -> Any:

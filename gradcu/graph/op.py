@@ -19,6 +19,7 @@ is conj(f') g = conj(f' conj(g)). Operations that are not declare `holomorphic=F
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,6 +71,7 @@ class Primitive:
         node: the name of the node; `TanhBackward0` for tanh if not given. Where PyTorch's differs if operands are
             numbers: {0: the usual name, 1: if the first is a number, 2: if the second is, ...} (a bit mask).
         outputs, differentiable: the number of results, and the positions of those that may require grad (default all).
+            With outputs=0 there are as many as the forward formula gives, two at least.
         view: the result shares the memory of x; "maybe" if the library decides.
         constants: further `_saved_*` attributes of the node, the same for every call.
         domain: the range of values in which tests try it, for all inputs or one each.
@@ -81,6 +83,7 @@ class Primitive:
         self.inputs, self.attributes = names[:inputs], names[inputs:]
         self.outputs, self.variadic, self.view, self.holomorphic = outputs, variadic, view, holomorphic
         self.differentiable = tuple(range(outputs)) if differentiable is None else tuple(differentiable)
+        self.several = outputs != 1 and len(self.differentiable) != 1  # whether formulas get a list of gradients
         usual = "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
         self.node_names = node if isinstance(node, dict) else {0: node or usual}
         self.constants = constants or {}
@@ -89,7 +92,6 @@ class Primitive:
         defaults = forward.__defaults__ or ()
         self._defaults = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         self._defaults.update(forward.__kwdefaults__ or {})
-        self.ufunc: Any = None
         registry[name] = self
         namespace.declare_(name, self)
 
@@ -112,11 +114,13 @@ class Primitive:
     def record(self, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
         """Compute, and leave a node behind if an input requires grad."""
         tensors = inputs[0] if self.variadic else inputs
-        arrays, edges, mask, bit, kind = [], [], 0, 1, None
+        arrays, edges, mask, scalars, counted, bit, kind = [], [], 0, 0, False, 1, None
         for t in tensors:
             if isinstance(t, Tensor):
                 a = t._array
                 arrays.append(a)
+                if t._counter is not None:
+                    counted = True
                 edge = t._node if t._view is None else t._view.edge(t)
                 if edge is not None:
                     mask |= bit
@@ -127,12 +131,14 @@ class Primitive:
                 if kind is None:
                     kind = type(a)
             else:
+                scalars |= bit
                 arrays.append(t)
                 edges.append(None)
             bit <<= 1
         xp = _namespaces[kind] if kind is not None else _host
         try:
-            result = self.forward(xp, arrays, *attributes) if self.variadic else self.forward(xp, *arrays, *attributes)
+            forward = self.forward if xp is _host else xp.guarded(self.forward)
+            result = forward(xp, arrays, *attributes) if self.variadic else forward(xp, *arrays, *attributes)
         except Exception as error:
             raise explain(self.name, tensors, error) from error
         record = mask and self.vjp is not None and state.grad
@@ -141,7 +147,9 @@ class Primitive:
             if record:
                 kind = out._array.dtype.kind
                 if kind in "fcV":
-                    out._node = self.make_node(mask, tensors, edges, attributes, out._array, kind == "c")
+                    out._node = self.link(
+                        mask, scalars, counted, tensors, edges, attributes, out._array, kind == "c"
+                    )
                     out._rg = True
             if self.view and (self.view is True or xp.is_view(out._array, arrays[0])):
                 mark_view(out, tensors[0], self, attributes)
@@ -149,26 +157,40 @@ class Primitive:
         outs = tuple(from_array(r) for r in result)
         if record:
             raw = tuple(o._array for o in outs)
-            complex_ = raw[self.differentiable[0]].dtype.kind == "c"
-            node = self.make_node(mask, tensors, edges, attributes, raw, complex_)
-            several = len(self.differentiable) > 1
-            for i, position in enumerate(self.differentiable):
+            positions = self.differentiable or range(len(outs))
+            complex_ = raw[positions[0]].dtype.kind == "c"
+            node = self.link(mask, scalars, counted, tensors, edges, attributes, raw, complex_)
+            if not self.outputs:
+                node._outputs = len(outs)
+            for i, position in enumerate(positions):
                 o = outs[position]
                 if o._array.dtype.kind in "fcV":
-                    o._node, o._rg = (Output(node, i) if several else node), True
+                    o._node, o._rg = (Output(node, i) if self.several else node), True
         return outs
 
     def make_node(
         self, mask: int, tensors: Sequence[Any], edges: Sequence[Any], attributes: tuple, out: Any, complex_: bool = False
     ) -> Node:
-        """The node of one call: edges, and of inputs, attributes and result what the wanted formulas name."""
-        scalars, counted, bit = 0, False, 1
-        for t in tensors:
-            if not isinstance(t, Tensor):
-                scalars |= bit
-            elif t._counter is not None:
-                counted = True
-            bit <<= 1
+        """The node of a call made elsewhere: `mask` has a bit for each input that needs a gradient."""
+        scalars = sum(1 << i for i, t in enumerate(tensors) if not isinstance(t, Tensor))
+        return self.link(mask, scalars, True, tensors, edges, attributes, out, complex_)
+
+    def link(
+        self,
+        mask: int,
+        scalars: int,
+        counted: bool,
+        tensors: Sequence[Any],
+        edges: Sequence[Any],
+        attributes: tuple,
+        out: Any,
+        complex_: bool,
+    ) -> Node:
+        """The node of one call: edges, and of inputs, attributes and result what the wanted formulas name.
+
+        `mask` has a bit for each input that needs a gradient, `scalars` for each that is no tensor; `counted` says that one
+        of them has a version counter.
+        """
         key = (complex_,) if self.variadic else (mask, scalars, complex_)
         cls = self._nodes.get(key) or self._make_class(key, mask, scalars, complex_)
         shapes = None
@@ -228,24 +250,23 @@ class Primitive:
         scope = {"saved_version": saved_version}
         saves = "".join(f"{source}, " for source in sources)
         needs = tuple(bool(mask >> i & 1) for i in range(len(self.inputs)))
-        several = self.outputs > 1
         body = {
-            "__slots__": (),
+            "__slots__": () if self.outputs else ("_outputs",),
             "sources": dict(zip(wanted, sources)),
             "save": staticmethod(eval(f"lambda tensors, attributes, out: ({saves})")),
             "count": staticmethod(eval(f"lambda tensors: {count}", scope)),
-            "_outputs": len(self.differentiable),
             "releases": bool(tensors) or "out" in wanted,
             "saved_names": (*(_SHOWN.get(n, n) for n in wanted), *self.constants),
             "constants": self.constants,
             "primitive": self,
-            **{
-                way: staticmethod(
-                    _write(self, formulas, wanted, tensors, needs, joint, several, complex_ and self.holomorphic, way)
+            "write": staticmethod(
+                functools.partial(
+                    _write, self, formulas, wanted, tensors, needs, joint, complex_ and self.holomorphic
                 )
-                for way in ("raw", "recorded")
-            },
+            ),
         }
+        if self.outputs:
+            body["_outputs"] = len(self.differentiable)
         name = self.node_names.get(scalars, self.node_names[0])
         cls = self._nodes[key] = type(Node)(name, (Node,), body)
         return cls
@@ -279,7 +300,6 @@ def _write(
     tensors: Sequence[str],
     needs: tuple[bool, ...],
     joint: bool,
-    several: bool,
     conjugate: bool,
     way: str,
 ) -> Callable:
@@ -296,8 +316,11 @@ def _write(
             if x._counter is not None: version += x._counter.value
             if version != node.version: raise stale(node)
             return f0(xp, g, y._array), f1(xp, g, x._array)
+
+    `raw0` is the same for 0-d results, whose gradients are NumPy scalars on the CPU: with scalars as partners (`[()]`)
+    they are an order faster than with 0-d arrays. `recorded` hands over the saved tensors themselves.
     """
-    raw = way == "raw"
+    inner = {"raw": "._array", "raw0": "._array[()]", "recorded": ""}[way]
     lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: raise stale(node)"]
     if wanted:
         lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
@@ -315,12 +338,12 @@ def _write(
     value = {}
     for n in wanted:
         value[n] = n
-        if n in tensors and raw:
-            value[n] = f"[t._array for t in {n}]" if op.variadic else f"{n}._array"
-        elif n == "out" and not raw:
-            value[n] = "rebuild(node, out)"
+        if n in tensors:
+            value[n] = f"[t{inner} for t in {n}]" if op.variadic else f"{n}{inner}"
+        elif n == "out":
+            value[n] = {"raw": "out", "raw0": "out" if op.outputs != 1 else "out[()]", "recorded": "rebuild(node, out)"}[way]
     if conjugate:
-        lines.append("g = [None if one is None else xp.conj(one) for one in g]" if several else "g = xp.conj(g)")
+        lines.append("g = [None if one is None else xp.conj(one) for one in g]" if op.several else "g = xp.conj(g)")
     calls = []
     for i, f in enumerate(formulas):
         if f is None:
@@ -345,7 +368,9 @@ def rebuild(node: Node, out: Any) -> Any:
         positions = node.primitive.differentiable  # type: ignore[attr-defined]
         several = len(positions) > 1
         return tuple(
-            from_array(a, (Output(node, positions.index(i)) if several else node), True) if i in positions else from_array(a)
+            from_array(a, (Output(node, positions.index(i)) if several else node), True)
+            if i in positions
+            else from_array(a)
             for i, a in enumerate(out)
         )
     return from_array(out, node, True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tensor import Tensor, edge_of, version_of
 from .modes import state
-from .node import Node, Output, make
+from .node import Node, Output, by_array, make
 from .version import InferenceVersion
 
 
@@ -75,14 +75,21 @@ def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple,
 class CopySlices(Node):
     """The history of a base after a change through a view: the rest of it comes from before, the view's part is new."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("order_of_axes", "own", "steps")
 
     @staticmethod
     def raw(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:
-        rest = xp.copy(g)
+        before, value = node.edges
+        own, node.own = node.own, None
+        if before is None:
+            return None, replay_array(xp, g, node.steps)
+        # A loop that fills a tensor part by part leaves a chain of these; one copy of the gradient serves all of it.
+        rest = g if g is own and node.hooks is None else _copy(xp, g, node.order_of_axes)
         part = replay_array(xp, rest, node.steps)
-        new = xp.copy(part)
+        new = None if value is None else xp.copy(part)
         part[...] = 0
+        if type(before) is CopySlices:
+            before.own = rest
         return rest, new
 
     @staticmethod
@@ -92,8 +99,15 @@ class CopySlices(Node):
         return rest, replay(g, node.steps)
 
 
-def check_inplace(t: Tensor) -> None:
-    """Raise RuntimeError where PyTorch forbids to change `t` in place."""
+def _copy(xp: Any, g: Any, order: tuple[int, ...] | None) -> Any:
+    """A copy of a gradient, laid out in memory as the base is, so that the same reshapes are views of it."""
+    if order is None:
+        return xp.copy(g)
+    return xp.copy(g.transpose(order)).transpose(sorted(range(len(order)), key=order.__getitem__))
+
+
+def check_inplace(t: Tensor, part: bool = False) -> None:
+    """Raise RuntimeError where PyTorch forbids to change `t`, or a part of it, in place."""
     if type(t._counter) is InferenceVersion:
         if not state.inference:
             raise RuntimeError(
@@ -106,7 +120,8 @@ def check_inplace(t: Tensor) -> None:
     view = t._view
     if view is None:
         if t._rg and t._node is None:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            what = "a view of a leaf Variable" if part else "a leaf Variable"
+            raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
         return
     if view.kind:
         node = t._node
@@ -137,27 +152,40 @@ def changed(t: Tensor, by: str) -> None:
     counter.changed_by = by
 
 
-def rebase(t: Tensor, node: Any) -> None:
-    """Give `t`, just changed in place (and counted), the history `node`; its base too if it is a view."""
+def rebase(t: Tensor, edge: Any, steps: tuple = ()) -> None:
+    """Give `t`, just changed in place (and counted), a history: its part at `steps` comes from `edge` now.
+
+    If `t` is a view, the base gets the history; the view's own is made anew from it when it is next asked for, as its
+    version is old now.
+    """
     view = t._view
-    if view is None:
-        t._node, t._rg = node, True
+    if view is not None:
+        t, steps = view.base, (*view.steps, *steps)
+    elif not steps:
+        t._node, t._rg = edge, True
         return
-    base = view.base
-    copy = make(CopySlices, (edge_of(base), node), ())
-    copy.steps = view.steps
-    base._node, base._rg = copy, True
-    # the view's own history is made anew from the base's when it is next asked for, as its version is old now
+    a = t._array
+    copy = make(CopySlices, (edge_of(t), edge), ())
+    copy.steps, copy.own = steps, None
+    contiguous = a.flags.c_contiguous
+    copy.order_of_axes = None if contiguous else tuple(sorted(range(a.ndim), key=lambda i: -a.strides[i]))
+    t._node, t._rg = copy, True
 
 
-def change(t: Tensor, node: Any, by: str) -> None:
-    """Count a change of the memory of `t` and, if it was recorded, give `t` its history."""
-    retains = node is not None and t.retains_grad
+def change(t: Tensor, edge: Any, by: str, steps: tuple = ()) -> None:
+    """Count a change of the memory of `t`, or of its part at `steps`, and record that its value comes from `edge`.
+
+    Without an edge the new value is a constant; the change of a part is recorded then if the rest requires grad.
+    """
+    recorded = edge is not None
+    if steps and not recorded and state.grad:
+        recorded = edge_of(t if t._view is None else t._view.base) is not None
+    retains = recorded and t.retains_grad
     if retains:
         t.grad_fn.hooks.retained.pop(t.output_nr, None)  # type: ignore[union-attr]
     changed(t, by)
-    if node is not None:
-        rebase(t, node)
+    if recorded:
+        rebase(t, edge, steps)
     if retains:  # now that of its new value
         t._meta.retains_grad = False  # type: ignore[union-attr]
         t.retain_grad()

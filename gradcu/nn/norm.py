@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes
-from ..ops.creation import empty, ones, tensor, zeros
+from ..ops.creation import empty, ones, zeros
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -51,7 +51,7 @@ class _Statistics(_Affine):
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, device=device, dtype=dtype) if tracked else None)
-        count = tensor(0, dtype=dtypes.int64, device=device) if tracked else None
+        count = zeros((), dtype=dtypes.int64, device=device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 

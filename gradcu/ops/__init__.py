@@ -1,6 +1,42 @@
 """The operations, one block each; importing this declares them all."""
 
-from . import arithmetic, conv, convert, creation, data, elementwise, index, linalg, pool, reduce, shape, write
+from . import (
+    activation,
+    arithmetic,
+    attention,
+    choose,
+    compare,
+    complex,
+    contract,
+    conv,
+    convert,
+    creation,
+    data,
+    decompose,
+    distance,
+    dropout,
+    elementwise,
+    embedding,
+    fft,
+    gather,
+    index,
+    interchange,
+    join,
+    linalg,
+    loss,
+    matrix_norms,
+    norm,
+    pool,
+    protocols,
+    random,
+    reduce,
+    shape,
+    solve,
+    special,
+    vision,
+    windows,
+    write,
+)
 from .expose import functions, namespaces
 
 __all__ = ["functions", "namespaces"]

@@ -12,21 +12,25 @@ from ..tensor import Tensor
 from .expose import expose
 
 
-def operator(p: Elementwise, name: str, doc: str, *, numbers: bool = True) -> Callable:
-    """The public function of a binary operation; `numbers` says whether operands may be Python numbers."""
+def operator(p: Elementwise, name: str, doc: str, *, numbers: str = "right") -> Callable:
+    """The public function of a binary operation; `numbers` says which operand may be a Python number.
+
+    "" is none, "right" the second, "either" one of the two.
+    """
     fast, apply = p.binary(), p.apply
 
     def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
         if isinstance(input, Tensor):
             result = fast(input, other) if numbers or isinstance(other, Tensor) else NotImplemented
-        elif numbers and is_number(input):
-            result = apply((input, other))
+        elif numbers == "either" and is_number(input):
+            result = apply((input, other)) if isinstance(other, Tensor) else NotImplemented
         else:
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         if result is NotImplemented:
             raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
         return result if out is None else write_out(result, out, name)
 
+    function.ufunc = p.ufunc  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
@@ -44,14 +48,6 @@ def underivable(name: str) -> Callable:
 def zero(xp: Any, g: Any) -> Any:
     """The gradient of operations that are constant almost everywhere."""
     return xp.zeros_like(g)
-
-
-def integers_only(p: Elementwise, name: str, *tensors: Any) -> None:
-    """Raise NotImplementedError (a RuntimeError) if an operand is floating or complex."""
-    for t in tensors:
-        if isinstance(t, Tensor) and t.dtype.category > 1 or isinstance(t, float):
-            d = t.dtype.name if isinstance(t, Tensor) else "float"
-            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{d.capitalize()}'")
 
 
 # --- sums and products ---
@@ -81,11 +77,11 @@ negative = Elementwise("negative", "negative", lambda xp, g: -g, node="NegBackwa
 
 _add, _sub, _mul, _div = add_.binary(), subtract.binary(), multiply.binary(), divide.binary()
 _function_add, _function_sub, _function_div = (
-    operator(p, name, "") for p, name in ((add_, "add"), (subtract, "sub"), (divide, "div"))
+    operator(p, name, "", numbers="either") for p, name in ((add_, "add"), (subtract, "sub"), (divide, "div"))
 )
 
 mul = expose("multiply", inplace=True)(
-    operator(multiply, "mul", "`input * other`, broadcast and promoted; for booleans, whether both hold.")
+    operator(multiply, "mul", "`input * other`, broadcast and promoted; for booleans, whether both hold.", numbers="either")
 )
 
 
@@ -146,6 +142,8 @@ def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None)
 @expose(function=True, method=False)
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:  # noqa: A002
     """`other - alpha * input`, broadcast and promoted. Raises RuntimeError for booleans."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"rsub(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     _no_difference(input, other)
     return subtract.apply((other, _scaled(input, alpha, other) if alpha != 1 else input))
 
@@ -189,10 +187,17 @@ floor_divide_ = Elementwise(
     underivable("floor_divide"),
     underivable("floor_divide"),
     node="NotImplemented",
+    kinds="if",
     domain=((-3.0, 3.0), (0.5, 3.0)),
 )
 divide_down = Elementwise(
-    "divide_down", _floor_divide, zero, zero, node={0: "DivBackward2", 2: "DivBackward3"}, domain=((0.1, 0.4), (0.5, 0.9))
+    "divide_down",
+    _floor_divide,
+    zero,
+    zero,
+    node={0: "DivBackward2", 2: "DivBackward3"},
+    kinds="if",
+    domain=((0.1, 0.4), (0.5, 0.9)),
 )
 divide_truncated = Elementwise(
     "divide_truncated",
@@ -200,6 +205,7 @@ divide_truncated = Elementwise(
     zero,
     zero,
     node={0: "DivBackward2", 2: "DivBackward3"},
+    kinds="if",
     domain=((0.1, 0.4), (0.5, 0.9)),
 )
 remainder_ = Elementwise(
@@ -208,6 +214,7 @@ remainder_ = Elementwise(
     lambda xp, g: g,
     lambda xp, g, x, y: -g * xp.floor(x / y),
     node={0: "RemainderBackward1", 1: "NotImplemented", 2: "RemainderBackward0"},
+    kinds="if",
     domain=((1.1, 1.9), (0.6, 0.9)),
 )
 fmod_ = Elementwise(
@@ -216,6 +223,7 @@ fmod_ = Elementwise(
     lambda xp, g: g,
     lambda xp, g, x, y: -g * xp.trunc(x / y),
     node={0: "FmodBackward1", 2: "FmodBackward0"},
+    kinds="if",
     domain=((1.1, 1.9), (0.6, 0.9)),
 )
 
@@ -241,13 +249,14 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None, out: Ten
 
 
 true_divide = expose(inplace=True)(
-    operator(divide, "true_divide", "`input / other`, broadcast and promoted; integers give the default dtype.")
+    operator(divide, "true_divide", "`input / other`, broadcast and promoted; integers give the default dtype.", numbers="either")
 )
 floor_divide = expose(inplace=True)(
     operator(
         floor_divide_,
         "floor_divide",
         "`input / other` rounded down, as Python's `//`. Raises RuntimeError where integers are divided by zero.",
+        numbers="either",
     )
 )
 remainder = expose(inplace=True)(
@@ -256,6 +265,7 @@ remainder = expose(inplace=True)(
         "remainder",
         "What is left of `input / other` rounded down: it has the sign of `other`, as Python's `%`.\n\n"
         "    Raises RuntimeError where integers are divided by zero.",
+        numbers="either",
     )
 )
 fmod = expose(inplace=True)(
@@ -299,7 +309,7 @@ def _pow_y(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
             return xp.where(y >= 0, 0, g * -out)
         logarithm = cmath.log(x)
         return g * (out * (logarithm if isinstance(x, complex) else logarithm.real if x > 0 else float("nan")))
-    at_zero = (x == 0) if out.dtype.kind == "c" else (x == 0) & (y >= 0)
+    at_zero = (x == 0) & (xp.real(y) >= 0)
     return xp.where(at_zero, 0, g * (out * xp.log(xp.where(at_zero, 1, x))))
 
 
@@ -309,6 +319,7 @@ power = Elementwise(
     _pow_x,
     _pow_y,
     node={0: "PowBackward1", 1: "PowBackward2", 2: "PowBackward0"},
+    kinds="ifc",
     domain=((0.3, 3.0), (-2.0, 2.0)),
 )
 square_ = Elementwise("square", "square", lambda xp, g, x: g * (2 * x), node="PowBackward0")
@@ -327,7 +338,7 @@ for _p in (sqrt, rsqrt, reciprocal):
     expose(inplace=True, name=_p.name)(_p.unary())
 expose(inplace=True, name="square")(square_.unary())
 
-_function_pow = operator(power, "pow", "")
+_function_pow = operator(power, "pow", "", numbers="either")
 
 
 @expose("special.pow", inplace=True)
@@ -346,6 +357,8 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # n
 def float_power(input: Any, exponent: Any) -> Tensor:  # noqa: A002
     """`input ** exponent` in float64, or complex128 if one of them is complex."""
     operands = [input, exponent]
+    if not any(isinstance(t, Tensor) for t in operands):
+        raise TypeError("float_power(): one of input and exponent must be Tensor")
     complex_ = any(t.dtype.is_complex if isinstance(t, Tensor) else isinstance(t, complex) for t in operands)
     wide = dtypes.complex128 if complex_ else dtypes.float64
     x, y = (t.to(wide) if isinstance(t, Tensor) else wide.numpy.type(t) for t in operands)  # type: ignore[attr-defined]
@@ -432,23 +445,16 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
     return _mul(input, power.apply((2.0, other)))
 
 
-gcd_ = Elementwise("gcd", "gcd", operands=2)
-lcm_ = Elementwise("lcm", "lcm", operands=2)
+gcd_ = Elementwise("gcd", "gcd", operands=2, kinds="i")
+lcm_ = Elementwise("lcm", "lcm", operands=2, kinds="i")
 
 
-@expose(inplace=True, out=True)
-def gcd(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
-    """The greatest common divisor of integers. Raises NotImplementedError (a RuntimeError) for other dtypes."""
-    integers_only(gcd_, "gcd", input, other)
-    return gcd_.apply((input, other))
-
-
-@expose(inplace=True, out=True)
-def lcm(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
-    """The least common multiple of integers. Raises NotImplementedError (a RuntimeError) for other dtypes."""
-    integers_only(lcm_, "lcm", input, other)
-    return lcm_.apply((input, other))
-
+expose(inplace=True, name="gcd")(
+    operator(gcd_, "gcd", "The greatest common divisor. Raises RuntimeError unless both are integers.", numbers="")
+)
+expose(inplace=True, name="lcm")(
+    operator(lcm_, "lcm", "The least common multiple. Raises RuntimeError unless both are integers.", numbers="")
+)
 
 # --- signs ---
 
@@ -489,6 +495,7 @@ def _guarded(fast: Callable) -> Callable:
     return operator
 
 
+add.ufunc, sub.ufunc, div.ufunc = add_.ufunc, subtract.ufunc, divide.ufunc  # type: ignore[attr-defined]
 Tensor.__add__ = Tensor.__radd__ = _add  # type: ignore[attr-defined]
 Tensor.__sub__, Tensor.__rsub__ = _guarded(_sub), _guarded(subtract.reflected())  # type: ignore[attr-defined]
 Tensor.__mul__ = Tensor.__rmul__ = _mul  # type: ignore[attr-defined]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..graph.elementwise import Elementwise, is_number, write_out
-from ..graph.op import Primitive
+from ..graph.elementwise import Elementwise
 from ..tensor import Tensor
 from .arithmetic import operator
 from .expose import expose
@@ -81,39 +80,56 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A00
                 f"{value.ndim} dimension(s)."
             )
         if value.dtype is not input.dtype:
+            _fits(value.dtype.is_complex, input)
             value = value.to(input.dtype)  # type: ignore[attr-defined]
-    elif isinstance(value, complex) and not input.dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
-    elif isinstance(value, float) and input.dtype.category < 2:
-        value = int(value)
+    else:
+        _fits(isinstance(value, complex), input)
+        if isinstance(value, float) and input.dtype.category < 2:
+            value = int(value)
     return masked_fill_.apply((mask, input, value))
+
+
+def _fits(complex_: bool, input: Tensor) -> None:  # noqa: A002
+    if complex_ and not input.dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 
 
 # --- the larger and the smaller ---
 
+
+
+def _larger(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """`g` where x is larger than y; half of it where they are equal."""
+    return xp.where(x == y, g / 2, xp.where(x > y, g, 0))
+
+
 maximum_ = Elementwise(
     "maximum",
     "maximum",
-    lambda xp, g, x, y: xp.where(x == y, g / 2, xp.where(x > y, g, 0)),
-    lambda xp, g, x, y: xp.where(x == y, g / 2, xp.where(x < y, g, 0)),
+    lambda xp, g, x, y: _larger(xp, g, x, y),
+    lambda xp, g, x, y: _larger(xp, g, y, x),
+    kinds="bif",
 )
 minimum_ = Elementwise(
     "minimum",
     "minimum",
-    lambda xp, g, x, y: xp.where(x == y, g / 2, xp.where(x < y, g, 0)),
-    lambda xp, g, x, y: xp.where(x == y, g / 2, xp.where(x > y, g, 0)),
+    lambda xp, g, x, y: _larger(xp, g, y, x),
+    lambda xp, g, x, y: _larger(xp, g, x, y),
+    kinds="bif",
 )
 fmax_ = Elementwise(
     "fmax",
     "fmax",
-    lambda xp, g, x, y: xp.where((x >= y) | xp.isnan(y), g, 0),
-    lambda xp, g, x, y: xp.where((x >= y) | xp.isnan(y), 0, g),
+    lambda xp, g, x, y: xp.where((x >= y) | (y != y), g, 0),
+    lambda xp, g, x, y: xp.where((x >= y) | (y != y), 0, g),
+    kinds="bif",
 )
 fmin_ = Elementwise(
     "fmin",
     "fmin",
-    lambda xp, g, x, y: xp.where((x <= y) | xp.isnan(y), g, 0),
-    lambda xp, g, x, y: xp.where((x <= y) | xp.isnan(y), 0, g),
+    lambda xp, g, x, y: xp.where((x <= y) | (y != y), g, 0),
+    lambda xp, g, x, y: xp.where((x <= y) | (y != y), 0, g),
+    kinds="bif",
 )
 
 for _p, _doc in (
@@ -122,6 +138,90 @@ for _p, _doc in (
     (fmax_, "The larger of two elements; if one is NaN, the other."),
     (fmin_, "The smaller of two elements; if one is NaN, the other."),
 ):
-    _doc += " Raises RuntimeError for complex tensors."
-    _function = operator(_p, _p.name, _doc, numbers=False)
-    expose(name=_p.name)(_real_only(_function))
+    expose(name=_p.name)(operator(_p, _p.name, _doc + " Raises RuntimeError for complex tensors.", numbers=""))
+
+
+# --- limits ---
+
+
+def _clip(xp: Any, x: Any, low: Any, high: Any) -> Any:
+    if low is not None:
+        x = xp.maximum(x, low)
+    return x if high is None else xp.minimum(x, high)
+
+
+def _within(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    """`g` where low <= x <= high."""
+    if low is None:
+        return xp.where(x <= high, g, 0)
+    return xp.where(x >= low if high is None else (x >= low) & (x <= high), g, 0)
+
+
+def _clip_low(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    return xp.where(x < low if high is None else (x < low) & (low < high), g, 0)
+
+
+def _clip_high(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    return xp.where(x > high if low is None else (x > high) | (high < low), g, 0)
+
+
+clip_ = Elementwise(
+    "clip",
+    _clip,
+    _within,
+    _clip_low,
+    _clip_high,
+    node={0: "ClampBackward0", 6: "ClampBackward1"},
+    operands=3,
+    kinds="bif",
+)
+
+
+@expose("clip", inplace=True, out=True)
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002
+    """Limited to [min, max], which are numbers, tensors or None for no limit; `max` where min > max.
+
+    Raises RuntimeError if both are None, and for complex tensors.
+
+    >>> clamp(tensor([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("gradcu.clamp: At least one of 'min' or 'max' must not be None")
+    return _clamped(input, min, max, "clamp")
+
+
+def _clamped(input: Tensor, low: Any, high: Any, name: str) -> Tensor:  # noqa: A002
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return clip_.apply((input, low, high))
+
+
+@expose(inplace=True, out=True)
+def clamp_min(input: Tensor, min: Any) -> Tensor:  # noqa: A002
+    """At least `min`, a number or a tensor."""
+    return _clamped(input, min, None, "clamp_min")
+
+
+@expose(inplace=True, out=True)
+def clamp_max(input: Tensor, max: Any) -> Tensor:  # noqa: A002
+    """At most `max`, a number or a tensor."""
+    return _clamped(input, None, max, "clamp_max")
+
+
+nan_to_num_ = Elementwise(
+    "nan_to_num",
+    lambda xp, x, nan, posinf, neginf: xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    lambda xp, g, x: xp.where(xp.isfinite(x), g, 0),
+)
+
+
+@expose(inplace=True, out=True)
+def nan_to_num(
+    input: Tensor,  # noqa: A002
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:
+    """NaN as `nan` (0), infinities as `posinf` and `neginf` (the largest and smallest numbers of the dtype)."""
+    return nan_to_num_.apply((input,), (0.0 if nan is None else nan, posinf, neginf))

@@ -18,7 +18,7 @@ from typing import Any
 from .. import backends
 from ..graph.op import Primitive
 from ..tensor import Tensor
-from .expose import expose
+from .expose import expose, namespaces
 
 Ints = int | Sequence[int]
 Pairs = tuple[tuple[int, int], ...]
@@ -414,17 +414,21 @@ def _convolve_transposed(
             f"{weight.shape[0]} channels, but got {x.shape[1]} channels instead"
         )
     _check_bias(bias, weight, weight.shape[1] * groups, "transposed=1, ")
+    # Room for s - 1 more is what a stride leaves open; what output_padding adds beyond that no window reaches.
+    inside = [min(e, s - 1) for e, s in zip(extra, stride)]
     size = tuple(
         (n - 1) * s - 2 * p[0] + dil * (k - 1) + e + 1
-        for n, s, p, dil, k, e in zip(x.shape[2:], stride, pairs, dilation, kernel, extra)
+        for n, s, p, dil, k, e in zip(x.shape[2:], stride, pairs, dilation, kernel, inside)
     )
     if min(size, default=1) <= 0:
         raise RuntimeError(
             f"Given input size per channel: ({' x '.join(map(str, x.shape[2:]))}). Calculated output size per channel: "
             f"({' x '.join(map(str, size))}). Output size is too small"
         )
-    # The adjoint reads positions; those that output_padding adds room for, and no window starts at, do not count.
     out = convolution_input.record((x, weight), (size, stride, pairs, dilation, groups))
+    if inside != list(extra):
+        beyond = [part for e, i in zip(reversed(extra), reversed(inside)) for part in (0, e - i)]
+        out = namespaces["nn.functional"]["pad"](out, beyond)
     if bias is not None:
         out = out + bias.reshape(-1, *(1 for _ in size))  # type: ignore[attr-defined]
     return out if x is input else out.squeeze(0)

@@ -11,9 +11,9 @@ from ..tensor import Tensor
 from .expose import expose
 
 
-def _cast_back(xp: Any, g: Any, x_dtype: Any) -> Any:
+def _cast_back(xp: Any, g: Any, x_dtype: Any, dtype: Any) -> Any:
     """A gradient in the dtype of the input: its real part if that was real."""
-    return xp.astype(xp.real(g) if x_dtype.kind != "c" and g.dtype.kind == "c" else g, x_dtype)
+    return xp.astype(xp.real(g) if x_dtype.kind != "c" and dtype.kind == "c" else g, x_dtype)
 
 
 astype = Primitive(
@@ -142,19 +142,12 @@ def numpy(input: Tensor, *, force: bool = False) -> Any:  # noqa: A002
 def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:  # noqa: A002
     """The type's name as PyTorch writes it ("gradcu.FloatTensor"), or the tensor in another dtype."""
     if dtype is None:
-        name = _TYPE_NAMES[input.dtype.name]
+        name = input.dtype.type_name
         return f"gradcu.{'cuda.' if input.is_cuda else ''}{name}Tensor"
     if isinstance(dtype, str):
         short = dtype.rpartition(".")[2].removesuffix("Tensor")
-        dtype = dtypes.dtype.by_name[next(k for k, v in _TYPE_NAMES.items() if v == short)]
+        dtype = next(d for d in dtypes.dtype.by_name.values() if d.type_name == short)
     return to(input, dtype)
-
-
-_TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "uint8": "Byte", "int8": "Char",
-    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
-}  # fmt: skip
 
 
 @expose(function=False)

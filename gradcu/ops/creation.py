@@ -12,7 +12,7 @@ from ..graph.elementwise import is_number, write_out
 from ..layouts import layout as Layout
 from ..layouts import memory_format as MemoryFormat
 from ..layouts import preserve_format, strided
-from ..tensor import Tensor, from_array, wrap_dim
+from ..tensor import Tensor, from_array
 from .expose import expose
 from .shape import as_shape
 
@@ -65,7 +65,7 @@ def raw_dtype(dtype: Any, out: Tensor | None, name: str) -> Any:
     if out is None:
         return None if dtype is None else dtype.numpy
     if dtype is not None and dtype is not out.dtype:
-        raise RuntimeError(f"dtype {dtype} does not match dtype of out parameter ({out.dtype})")
+        raise RuntimeError(f"dtype {dtype.type_name} does not match dtype of out parameter ({out.dtype.type_name})")
     return out._array.dtype
 
 
@@ -143,7 +143,7 @@ def _filled(name: str) -> Callable:
 
 def _like(name: str) -> Callable:
     def function(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         *,
         dtype: dtypes.dtype | None = None,
         layout: Layout | None = None,
@@ -152,9 +152,7 @@ def _like(name: str) -> Callable:
         requires_grad: bool = False,
         memory_format: MemoryFormat = preserve_format,
     ) -> Tensor:
-        return finish(
-            array_like(input, name, f"{name}_like", dtype, device, memory_format), requires_grad, pin_memory
-        )
+        return finish(array_like(input, name, f"{name}_like", dtype, device, memory_format), requires_grad, pin_memory)
 
     function.__name__ = function.__qualname__ = f"{name}_like"
     function.__doc__ = (
@@ -164,7 +162,7 @@ def _like(name: str) -> Callable:
 
 
 def array_like(
-    input: Any,  # noqa: A002
+    input: Any,
     made: str,
     name: str,
     dtype: dtypes.dtype | None = None,
@@ -183,7 +181,9 @@ def array_like(
     if memory_format is not preserve_format or a.flags.c_contiguous or 0 in a.strides:
         return on(where, made, a.shape, dtype=raw)
     order = sorted(range(a.ndim), key=lambda d: -a.strides[d])
-    return on(where, made, [a.shape[d] for d in order], dtype=raw).transpose(sorted(range(a.ndim), key=order.__getitem__))
+    return on(where, made, [a.shape[d] for d in order], dtype=raw).transpose(
+        sorted(range(a.ndim), key=order.__getitem__)
+    )
 
 
 def _new(name: str) -> Callable:
@@ -244,7 +244,7 @@ def full(
 
 @expose(method=False)
 def full_like(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     fill_value: Any,
     *,
     dtype: dtypes.dtype | None = None,
@@ -295,7 +295,12 @@ def scalar_tensor(
 ) -> Tensor:
     """A 0-d tensor of a number, of the default dtype unless given."""
     return full(
-        (), s, dtype=dtype or dtypes.get_default_dtype(), device=device, pin_memory=pin_memory, requires_grad=requires_grad
+        (),
+        s,
+        dtype=dtype or dtypes.get_default_dtype(),
+        device=device,
+        pin_memory=pin_memory,
+        requires_grad=requires_grad,
     )
 
 
@@ -309,7 +314,9 @@ def _strided(size: Any, stride: Any, raw: Any, where: devices.device) -> Any:
             f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
         )
     if any(s < 0 for s in steps):
-        raise RuntimeError(f"empty_strided: strides must be non-negative, got sizes={list(shape)} and strides={list(steps)}")
+        raise RuntimeError(
+            f"empty_strided: strides must be non-negative, got sizes={list(shape)} and strides={list(steps)}"
+        )
     length = 1 + sum((n - 1) * s for n, s in zip(shape, steps)) if 0 not in shape else 0
     memory = on(where, "empty", (length,), dtype=raw)
     return backends.for_device(where).strided(memory, shape, steps)
@@ -373,8 +380,8 @@ def empty_permuted(
         if d in seen:
             raise RuntimeError("Duplicate dim not allowed")
         seen.append(d)
-    inside = empty([shape[d] for d in seen], dtype=dtype, device=device, requires_grad=requires_grad)
-    return finish(inside._array.transpose(sorted(seen, key=seen.index)), requires_grad, pin_memory)
+    inside = empty([shape[d] for d in seen], dtype=dtype, device=device)
+    return finish(inside._array.transpose([seen.index(d) for d in range(len(shape))]), requires_grad, pin_memory)
 
 
 # --- ranges ---
@@ -416,7 +423,9 @@ def arange(
         start, end = 0, start
     if end is None:
         raise TypeError('arange() missing 1 required positional arguments: "end"')
-    start, end, step = (_bound(v, "arange", n) for v, n in ((start or 0, "start"), (end, "end"), (1 if step is None else step, "step")))
+    start, end, step = (
+        _bound(v, "arange", n) for v, n in ((start or 0, "start"), (end, "end"), (1 if step is None else step, "step"))
+    )
     if any(isinstance(v, complex) for v in (start, end, step)):
         raise RuntimeError("value cannot be converted to type double without overflow")
     raw = raw_dtype(dtype, out, "arange")
@@ -428,7 +437,7 @@ def arange(
             raise ValueError("step must be nonzero")
         start, end, step = (int(v) if math.isfinite(v) else v for v in (start, end, step))
     elif raw.kind in "bc":
-        raise NotImplementedError(f'"arange_cpu" not implemented for \'{dtypes.from_numpy(raw).name}\'')
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{dtypes.from_numpy(raw).type_name}'")
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
@@ -443,15 +452,14 @@ def arange(
         made = on(where, "arange", count, dtype=dtypes.float64.numpy)
         made *= step
         made += start
-    if out is not None and out.numel() != count:
-        if out.numel():
-            warnings.warn(
-                f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not "
-                f"match the computed number of elements {count}. Note that this may occur as a result of rounding error. "
-                f"The out tensor will be resized to a tensor of shape ({count},).",
-                UserWarning,
-                stacklevel=2,
-            )
+    if out is not None and out.numel() not in (0, count):
+        warnings.warn(
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
+            f"the computed number of elements {count}. Note that this may occur as a result of rounding error. The "
+            f"out tensor will be resized to a tensor of shape ({count},).",
+            UserWarning,
+            stacklevel=2,
+        )
     return deliver(made.astype(raw, copy=False), out, "arange", requires_grad, pin_memory)
 
 

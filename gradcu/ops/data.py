@@ -68,7 +68,7 @@ def _copied(data: Any, dtype: Any, device: Any, name: str, spelled: str) -> Any:
     where = shared_device(data, device)
     made = on_device(shared, where)
     is_new = made is not shared or not (isinstance(data, Tensor) or hasattr(data, "__array__"))
-    return made if is_new else backends.namespaces[type(made)].copy(made)
+    return made if is_new else backends.namespaces[type(made)].array(made, order="K")
 
 
 def shared_device(data: Any, device: Any) -> devices.device:
@@ -107,7 +107,8 @@ def checked(array: Any) -> Any:
     if any(s < 0 for s in array.strides) and array.size:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+            "currently supported. (You can probably work around this by making a copy of your array  with "
+            "array.copy().) "
         )
     if any(s % array.itemsize for s in array.strides):
         raise ValueError(
@@ -154,7 +155,9 @@ def _leaves(data: Any, found: set[dtypes.dtype], outermost: bool = False) -> boo
             found.add(dtypes.of_scalar(kind(0)))
         elif issubclass(kind, (Tensor, _host.ndarray)):
             holds_tensors |= issubclass(kind, Tensor)
-            found.update(d.dtype if isinstance(d, Tensor) else dtypes.from_numpy(d.dtype) for d in data if type(d) is kind)
+            found.update(
+                d.dtype if isinstance(d, Tensor) else dtypes.from_numpy(d.dtype) for d in data if type(d) is kind
+            )
         elif issubclass(kind, str):
             if outermost:
                 raise TypeError(f"new(): invalid data type '{kind.__name__}'")
@@ -275,7 +278,9 @@ def asarray(
     result = as_tensor(source, dtype, device)
     if copy is False and result is not source:
         if result.dtype is not source.dtype:
-            raise ValueError(f"can't alias tensor with dtype '{source.dtype}' into dtype '{result.dtype}'.")
+            raise ValueError(
+                f"can't alias tensor with dtype '{source.dtype.type_name}' into dtype '{result.dtype.type_name}'."
+            )
         raise ValueError(f"can't alias tensor with device '{source.device}' into device '{result.device}'.")
     if copy and result is source:
         result = result.clone()  # type: ignore[attr-defined]
@@ -349,9 +354,11 @@ def warn_if_read_only(array: Any, what: str) -> None:
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares the memory of another library's (NumPy, CuPy, PyTorch, JAX), on the CPU or a GPU.
 
-    `copy=True` copies in any case, `copy=False` raises BufferError where that is needed. Raises AttributeError for
+    `copy=True` copies in any case, `copy=False` raises BufferError where that is needed. Raises RuntimeError for
     objects without `__dlpack__`.
     """
+    if not hasattr(ext_tensor, "__dlpack_device__"):
+        raise RuntimeError(f"from_dlpack received an object without __dlpack__: {type(ext_tensor).__name__}")
     kind, _ = ext_tensor.__dlpack_device__()
     where = None if device is None else devices.device(device)
     is_cuda = kind in (2, 3, 13)  # kDLCUDA, kDLCUDAHost, kDLCUDAManaged

@@ -105,13 +105,13 @@ public(sinc, "`sin(pi * input) / (pi * input)`, which is 1 at 0.", "special.sinc
 
 # --- rounding ---
 
-floor = Elementwise("floor", "floor", zero, domain=(0.1, 0.9))
-ceil = Elementwise("ceil", "ceil", zero, domain=(0.1, 0.9))
-trunc = Elementwise("trunc", "trunc", zero, domain=(0.1, 0.9))
-frac = Elementwise("frac", lambda xp, x: x - xp.trunc(x), lambda xp, g: g, domain=(0.1, 0.9))
-round_ = Elementwise("round", lambda xp, x: xp.round(x), zero, domain=(0.6, 0.9))
+floor = Elementwise("floor", "floor", zero, kinds="if", domain=(0.1, 0.9))
+ceil = Elementwise("ceil", "ceil", zero, kinds="if", domain=(0.1, 0.9))
+trunc = Elementwise("trunc", "trunc", zero, kinds="if", domain=(0.1, 0.9))
+frac = Elementwise("frac", lambda xp, x: x - xp.trunc(x), lambda xp, g: g, kinds="f", domain=(0.1, 0.9))
+round_ = Elementwise("round", lambda xp, x: xp.round(x), zero, kinds="if", domain=(0.6, 0.9))
 round_decimals = Elementwise(
-    "round_decimals", lambda xp, x, decimals: xp.round(x, decimals), zero, node="RoundBackward1", operands=1,
+    "round_decimals", lambda xp, x, decimals: xp.round(x, decimals), zero, node="RoundBackward1", kinds="f",
     domain=(0.6, 0.9),
 )  # fmt: skip
 
@@ -131,8 +131,6 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     """
     if decimals == 0:
         return _round(input, out=out)
-    if input._array.dtype.kind in "biu":
-        raise NotImplementedError(f"\"round_cpu\" not implemented for '{input.dtype.name.capitalize()}'")
     result = round_decimals.apply((input,), (decimals,))
     return result if out is None else write_out(result, out, "round")
 
@@ -156,38 +154,19 @@ def _sgn_x(xp: Any, g: Any, x: Any, out: Any, x_dtype: Any) -> Any:
 
 
 absolute = Elementwise("abs", "abs", lambda xp, g, x: g * xp.sgn(x), holomorphic=False)
-sign = Elementwise("sign", _sign, zero, domain=(0.1, 3.0))
+sign_ = Elementwise("sign", _sign, zero, kinds="bif", domain=(0.1, 3.0))
 sgn = Elementwise("sgn", _sign, _sgn_x, holomorphic=False, domain=(0.1, 3.0))
-signbit = Elementwise("signbit", lambda xp, x: xp.signbit(x) if x.dtype.kind != "u" else x < 0, result="bool")
-
+signbit = Elementwise(
+    "signbit", lambda xp, x: xp.signbit(x) if x.dtype.kind not in "bu" else x < 0, result="bool", kinds="bif"
+)
 public(absolute, "The distance from zero; real for complex numbers.", "absolute")
 public(sgn, "`input / abs(input)`, and 0 for 0: the sign, or the direction of a complex number.")
+public(sign_, "-1, 0 or 1. Raises RuntimeError for complex numbers, for which there is `sgn`.")
+public(signbit, "Whether the sign is set, that of -0.0 too. Raises RuntimeError for complex numbers.", inplace=False)
 Tensor.__abs__ = Tensor.abs  # type: ignore[attr-defined]
-
-_sign_of, _signbit = sign.unary(), signbit.unary()
-
-
-@expose(inplace=True)
-def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """-1, 0 or 1. Raises RuntimeError for complex numbers, for which there is `sgn`."""
-    if input._array.dtype.kind == "c":
-        raise RuntimeError("Unlike NumPy, gradcu.sign doesn't allow complex inputs: use gradcu.sgn")
-    return _sign_of(input, out=out)
-
-
-@expose()
-def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """Whether the sign is set, that of -0.0 too. Raises RuntimeError for complex numbers."""
-    if input._array.dtype.kind == "c":
-        raise RuntimeError("signbit is not implemented for complex tensors.")
-    return _signbit(input, out=out)
-
 
 # --- of two numbers ---
 
-hypot = Elementwise(
-    "hypot", "hypot", lambda xp, g, x, out: g * (x / out), lambda xp, g, y, out: g * (y / out), domain=(0.2, 3.0)
-)
 
 
 def _part(xp: Any, g: Any, x: Any, y: Any) -> Any:
@@ -196,24 +175,87 @@ def _part(xp: Any, g: Any, x: Any, y: Any) -> Any:
     return g * (y / xp.where(length == 0, 1, length))
 
 
+hypot = Elementwise(
+    "hypot",
+    "hypot",
+    lambda xp, g, x, out: g * (x / out),
+    lambda xp, g, y, out: g * (y / out),
+    kinds="f",
+    domain=(0.2, 3.0),
+)
 atan2 = Elementwise(
     "atan2",
     "atan2",
     lambda xp, g, x, y: _part(xp, g, x, y),
     lambda xp, g, x, y: -_part(xp, g, y, x),
     result="float",
+    kinds="bif",
     domain=(0.2, 3.0),
 )
 copysign = Elementwise(
     "copysign",
-    "copysign",
-    lambda xp, g, x, y, out: g * xp.sign(x) * xp.copysign(xp.where(x == 0, 0, 1), y),
+    lambda xp, x, y: xp.copysign(x, y),
+    lambda xp, g, x, out: g * (xp.sgn(x) * xp.sgn(out)),
     zero,
     node={0: "CopysignBackward0", 2: "CopysignBackward1"},
     result="float",
+    kinds="bif",
     domain=(0.2, 3.0),
 )
-nextafter = Elementwise("nextafter", "nextafter", underivable("nextafter"), underivable("nextafter"), node="NotImplemented")
-heaviside = Elementwise(
-    "heaviside", "heaviside", underivable("heaviside"), underivable("heaviside"), node="NotImplemented"
+nextafter = Elementwise(
+    "nextafter",
+    "nextafter",
+    underivable("nextafter"),
+    underivable("nextafter"),
+    node="NotImplemented",
+    kinds="f",
 )
+heaviside_ = Elementwise(
+    "heaviside",
+    lambda xp, x, y: xp.where(x == 0, y, xp.astype(x > 0, y.dtype)),
+    underivable("heaviside"),
+    underivable("heaviside"),
+    node="NotImplemented",
+    kinds="bif",
+)
+logaddexp = Elementwise(
+    "logaddexp",
+    lambda xp, x, y: xp.logaddexp(x, y),
+    lambda xp, g, x, out: g * xp.exp(x - out),
+    lambda xp, g, y, out: g * xp.exp(y - out),
+    kinds="fc",
+)
+logaddexp2 = Elementwise(
+    "logaddexp2",
+    "logaddexp2",
+    lambda xp, g, x, out: g * xp.exp2(x - out),
+    lambda xp, g, y, out: g * xp.exp2(y - out),
+    node="Logaddexp2Backward0",
+    kinds="f",
+)
+
+expose(inplace=True)(
+    operator(
+        hypot, "hypot", "`sqrt(input ** 2 + other ** 2)` without overflow. Raises RuntimeError for integers.", numbers=""
+    )
+)
+expose("arctan2", inplace=True)(
+    operator(atan2, "atan2", "The angle, in [-pi, pi], of the point (x=other, y=input) to the x axis.", numbers="")
+)
+expose(inplace=True)(operator(copysign, "copysign", "The magnitude of `input` with the sign of `other`."))
+expose(inplace=True)(
+    operator(nextafter, "nextafter", "The next floating number after `input` towards `other`.", numbers="")
+)
+expose()(operator(logaddexp, "logaddexp", "`log(exp(input) + exp(other))` without overflow.", numbers=""))
+expose()(operator(logaddexp2, "logaddexp2", "`log2(2 ** input + 2 ** other)` without overflow.", numbers=""))
+
+
+@expose(inplace=True, out=True)
+def heaviside(input: Tensor, values: Tensor) -> Tensor:  # noqa: A002
+    """The step: 0 for negative elements, 1 for positive ones, `values` where `input` is 0.
+
+    Raises RuntimeError for complex tensors and for different dtypes.
+    """
+    if input.dtype is not values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return heaviside_.apply((input, values))

@@ -1,33 +1,598 @@
-"""Matrix products."""
+"""Products of matrices and vectors; `contract` has those over more dimensions, `decompose` the factorisations."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..graph.elementwise import write_out
+from ..graph.errors import broadcast_error
 from ..graph.op import Primitive
 from ..tensor import Tensor
+from .arithmetic import mul
 from .expose import expose
-from .shape import unbroadcast
+from .shape import matrix_transpose, reshape_, squeeze_, unbroadcast
+
+# --- the primitives ---
 
 
-def _vjp_x(xp: Any, g: Any, y: Any, x_shape: tuple) -> Any:
-    return unbroadcast(xp, xp.matmul(g, xp.matrix_transpose(y)), x_shape)
+def fold(xp: Any, x: Any) -> Any:
+    """The leading dimensions made into one; a vector is a row."""
+    return x if x.ndim == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _vjp_y(xp: Any, g: Any, x: Any, y_shape: tuple) -> Any:
-    return unbroadcast(xp, xp.matmul(xp.matrix_transpose(x), g), y_shape)
+def _matmul_x(xp: Any, g: Any, y: Any, x_shape: tuple) -> Any:
+    if y.ndim == 2:
+        return xp.matmul(g, y.mT)
+    return unbroadcast(xp, xp.matmul(g, y.mT), x_shape)
 
 
-matmul_ = Primitive(
+def _matmul_y(xp: Any, g: Any, x: Any, y_shape: tuple) -> Any:
+    if len(y_shape) == 2 and x.ndim > 2:  # one product of two matrices, in place of a batch of them and a sum
+        x, g = fold(xp, x), fold(xp, g)
+    if x.ndim == 2:
+        return xp.matmul(x.mT, g)
+    return unbroadcast(xp, xp.matmul(x.mT, g), y_shape)
+
+
+def _product(name: str, node: str, samples: Any) -> Primitive:
+    forward = lambda xp, x, y: xp.matmul(x, y)  # noqa: E731
+    return Primitive(name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, samples=samples)
+
+
+mm_ = _product(
     "matmul",
+    "MmBackward0",
+    lambda make: [
+        (make(2, 3), make(3, 4)),
+        (make(2, 2, 3), make(3, 4)),
+        (make(2, 0), make(0, 3)),
+        (make(0, 2), make(2, 1)),
+    ],
+)
+bmm_ = _product(
+    "bmm",
+    "BmmBackward0",
+    lambda make: [(make(2, 2, 3), make(2, 3, 4)), (make(2, 1, 2, 3), make(3, 3, 2)), (make(2, 3), make(2, 3, 2))],
+)
+mv_ = Primitive(
+    "mv",
     lambda xp, x, y: xp.matmul(x, y),
-    {"x": _vjp_x, "y": _vjp_y},
+    {
+        "x": lambda xp, g, y: xp.expand_dims(g, -1) * y,
+        "y": lambda xp, g, x: xp.mv(xp.matrix_transpose(fold(xp, x)), xp.reshape(g, (math.prod(g.shape),))),
+    },
     inputs=2,
-    node="MmBackward0",
+    node="MvBackward0",
+    samples=lambda make: [(make(2, 3), make(3)), (make(2, 2, 3), make(3)), (make(2, 0), make(0))],
+)
+dot_ = Primitive(
+    "dot",
+    lambda xp, x, y: xp.matmul(x, y),
+    {"x": lambda xp, g, y: g * y, "y": lambda xp, g, x: g * x},
+    inputs=2,
+    samples=lambda make: [(make(3), make(3)), (make(1), make(1)), (make(0), make(0))],
+)
+vdot_ = Primitive(
+    "vdot",
+    lambda xp, x, y: xp.matmul(xp.conj(x), y),
+    {"x": lambda xp, g, y: xp.conj(g) * y, "y": lambda xp, g, x: g * x},
+    inputs=2,
+    holomorphic=False,
+    samples=lambda make: [(make(3), make(3)), (make(0), make(0))],
 )
 
 
+def _linear_x(xp: Any, g: Any, y: Any, x_shape: tuple) -> Any:
+    return xp.matmul(g, y) if len(x_shape) > 1 else xp.reshape(xp.matmul(fold(xp, g), y), x_shape)
+
+
+def _linear_y(xp: Any, g: Any, x: Any) -> Any:
+    return xp.matmul(xp.matrix_transpose(fold(xp, g)), fold(xp, x))
+
+
+def _linear(xp: Any, z: Any, x: Any, y: Any) -> Any:
+    out = xp.matmul(x, y.T)
+    out += z
+    return out
+
+
+linear_ = Primitive(
+    "linear",
+    _linear,
+    {
+        "z": lambda xp, g, z_shape: unbroadcast(xp, g, z_shape),
+        "x": _linear_x,
+        "y": _linear_y,
+    },
+    inputs=3,
+    node="AddmmBackward0",
+    samples=lambda make: [
+        (make(4), make(2, 3), make(4, 3)),
+        (make(2), make(2, 2, 3), make(2, 3)),
+        (make(2), make(3), make(2, 3)),
+    ],
+)
+linear_without_bias = Primitive(
+    "linear_without_bias",
+    lambda xp, x, y: xp.matmul(x, y.T),
+    {"x": _linear_x, "y": _linear_y},
+    inputs=2,
+    node="MmBackward0",
+    samples=lambda make: [(make(2, 3), make(4, 3)), (make(2, 2, 3), make(4, 3)), (make(0, 3), make(2, 3))],
+)
+
+
+def _combined(xp: Any, x: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """`beta * x + alpha * product`, in the memory of the product; x is not looked at if beta is zero."""
+    if product.dtype.kind in "biu":
+        beta, alpha = int(beta), int(alpha)
+    if alpha != 1:
+        product *= alpha
+    if beta != 0:
+        product += x if beta == 1 else x * beta
+    return product
+
+
+def _added(name: str, product: Any, vjp_y: Any, vjp_z: Any, samples: Any) -> Primitive:
+    """`beta * x + alpha * product(y, z)`."""
+    return Primitive(
+        name,
+        lambda xp, x, y, z, beta, alpha: _combined(xp, x, product(xp, y, z), beta, alpha),
+        {
+            "x": lambda xp, g, x_shape, beta: unbroadcast(xp, g if beta == 1 else g * beta, x_shape),
+            "y": lambda xp, g, z, y_shape, alpha: vjp_y(xp, g if alpha == 1 else g * alpha, z, y_shape),
+            "z": lambda xp, g, y, z_shape, alpha: vjp_z(xp, g if alpha == 1 else g * alpha, y, z_shape),
+        },
+        inputs=3,
+        samples=samples,
+    )
+
+
+addmm_ = _added(
+    "addmm",
+    lambda xp, y, z: xp.matmul(y, z),
+    _matmul_x,
+    _matmul_y,
+    lambda make: [(make(4), make(2, 3), make(3, 4), 1, 1), (make(2, 1), make(2, 3), make(3, 4), 0.5, 2)],
+)
+baddbmm_ = _added(
+    "baddbmm",
+    lambda xp, y, z: xp.matmul(y, z),
+    _matmul_x,
+    _matmul_y,
+    lambda make: [(make(2, 2, 4), make(2, 2, 3), make(2, 3, 4), 1, 1), (make(4), make(2, 2, 3), make(2, 3, 4), 0.5, 2)],
+)
+addbmm_ = _added(
+    "addbmm",
+    # the sum over the batch is part of one product of matrices
+    lambda xp, y, z: xp.matmul(
+        y.transpose(1, 0, 2).reshape(y.shape[1], y.shape[0] * y.shape[2]),
+        z.reshape(y.shape[0] * y.shape[2], z.shape[2]),
+    ),
+    lambda xp, g, z, y_shape: xp.matmul(g, xp.matrix_transpose(z)),
+    lambda xp, g, y, z_shape: xp.matmul(xp.matrix_transpose(y), g),
+    lambda make: [(make(2, 4), make(2, 2, 3), make(2, 3, 4), 1, 1), (make(4), make(2, 2, 3), make(2, 3, 4), 0.5, 2)],
+)
+addmv_ = _added(
+    "addmv",
+    lambda xp, y, z: xp.matmul(y, z),
+    lambda xp, g, z, y_shape: xp.expand_dims(g, 1) * z,
+    lambda xp, g, y, z_shape: xp.mv(xp.matrix_transpose(y), g),
+    lambda make: [(make(2), make(2, 3), make(3), 1, 1), (make(1), make(2, 3), make(3), 0.5, 2)],
+)
+addr_ = _added(
+    "addr",
+    lambda xp, y, z: y[:, None] * z,
+    lambda xp, g, z, y_shape: xp.mv(g, z),
+    lambda xp, g, y, z_shape: xp.mv(xp.matrix_transpose(g), y),
+    lambda make: [(make(2, 3), make(2), make(3), 1, 1), (make(3), make(2), make(3), 0.5, 2)],
+)
+
+# --- errors ---
+
+_C_NAMES = {
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
+    "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}  # fmt: skip
+
+
+def type_name(t: Tensor) -> str:
+    """The dtype as PyTorch's messages write it: Float, Long, ..."""
+    return TYPE_NAMES[t.dtype.name]
+
+
+def c_name(t: Tensor) -> str:
+    """The dtype as C++ writes it: float, long int, ..."""
+    return _C_NAMES[t.dtype.name]
+
+
+def not_tensor(name: str, **given: Any) -> TypeError:
+    """The error for the first of the arguments that is no tensor."""
+    for position, (argument, t) in enumerate(given.items(), 1):
+        if not isinstance(t, Tensor):
+            return TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(t).__name__}"
+            )
+    return TypeError(f"{name}() takes tensors")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _no_bool(t: Tensor, kernel: str) -> None:
+    if t._array.dtype.kind == "b":
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
+def _check_mm(x: Tensor, y: Tensor) -> None:
+    """Two operands of `matmul`, the right one a matrix, fit."""
+    a, b = x._array, y._array
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(x)} != {c_name(y)}")
+    if a.shape[-1] != b.shape[0]:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({math.prod(a.shape[:-1])}x{a.shape[-1]} and {_by(b.shape)})"
+        )
+    _no_bool(x, "addmm_impl_cpu_")
+
+
+def _check_bmm(x: Tensor, y: Tensor, batch: tuple[int, ...]) -> None:
+    a, b = x._array, y._array
+    mismatch = None if a.shape[:-2] == b.shape[:-2] else broadcast_error([a.shape[:-2], b.shape[:-2]])
+    if mismatch is not None:
+        raise mismatch
+    if a.shape[-1] != b.shape[-2]:
+        n = math.prod(batch)
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: "
+            f"[{n}, {b.shape[-2]}]."
+        )
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected scalar type {type_name(x)} but found {type_name(y)}")
+    _no_bool(x, "bmm")
+
+
+def _check_mv(x: Tensor, y: Tensor, first: Tensor) -> None:
+    a, b = x._array, y._array
+    if a.shape[-1] != b.shape[0]:
+        rows = math.prod(a.shape[:-1])
+        raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{a.shape[-1]}), vec ({b.shape[0]})")
+    if a.dtype != b.dtype or first._array.dtype != b.dtype:
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {type_name(first)}, {type_name(x)}, and "
+            f"{type_name(y)}"
+        )
+    _no_bool(x, "addmv_impl_cpu")
+
+
+def _check_dot(x: Tensor, y: Tensor) -> None:
+    a, b = x._array, y._array
+    if a.ndim != 1 or b.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {type_name(x)} and {type_name(y)}"
+        )
+    if a.size != b.size:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{a.size}] and src [{b.size}] to have the same number of "
+            f"elements, but got {a.size} and {b.size} elements respectively"
+        )
+    _no_bool(x, "dot")
+
+
+def _check_expands(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
+    """The tensor that is added broadcasts to the shape of the product."""
+    own = x._array.shape
+    if len(own) > len(shape):
+        raise RuntimeError(
+            f"{name}: the number of sizes provided ({len(shape)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({len(own)}): {list(own)} does not expand to {list(shape)}"
+        )
+    lead = len(shape) - len(own)
+    for i, n in enumerate(own):
+        if n not in (1, shape[lead + i]):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({shape[lead + i]}) must match the existing size ({n}) at "
+                f"non-singleton dimension {lead + i}.  Target sizes: {list(shape)}.  Tensor sizes: {list(own)}"
+            )
+
+
+def _written(result: Tensor, out: Tensor, name: str) -> Tensor:
+    if out._array.dtype != result._array.dtype:
+        raise RuntimeError(f"Expected out tensor to have dtype {c_name(result)}, but got {c_name(out)} instead")
+    return write_out(result, out, name)
+
+
+# --- products ---
+
+
+@expose("linalg.matmul")
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of two matrices, of a matrix and a vector, or of two vectors; leading dimensions are a batch.
+
+    Shapes (..., n, k) and (..., k, m) give (..., n, m), the batches broadcast; a vector is a row on the left and a
+    column on the right. Both have one dtype. Raises RuntimeError for shapes that do not fit, 0-d tensors and different
+    dtypes.
+
+    >>> matmul(ones(2, 3), ones(3))
+    tensor([3., 3.])
+    """
+    try:
+        a, b = input._array, other._array
+    except AttributeError:
+        raise not_tensor("matmul", input=input, other=other) from None
+    m, n = a.ndim, b.ndim
+    if n == 2 and m >= 2:
+        if a.dtype is not b.dtype or a.shape[-1] != b.shape[0] or a.dtype.kind == "b":
+            _check_mm(input, other)
+        result = mm_.record((input, other))
+    elif m >= 2 and n > 2:
+        _check_bmm(input, other, a.shape[:-2] if m >= n else b.shape[:-2])
+        result = bmm_.record((input, other))
+    elif m == 0 or n == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
+    elif n == 1:
+        if m == 1:
+            _check_dot(input, other)
+            result = dot_.record((input, other))
+        else:
+            _check_mv(input, other, other)
+            result = mv_.record((input, other))
+    else:
+        result = squeeze_.record((matmul(reshape_.record((input,), ((1, a.shape[0]),)), other),), ((-2,),))
+    return result if out is None else _written(result, out, "matmul")
+
+
 @expose()
-def matmul(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
-    """The matrix product, batched over leading dimensions; vectors are rows on the left and columns on the right."""
-    return matmul_.record((input, other))
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of two matrices, (n, k) and (k, m). Raises RuntimeError if they are none, or do not fit."""
+    try:
+        a, b = input._array, mat2._array
+    except AttributeError:
+        raise not_tensor("mm", input=input, mat2=mat2) from None
+    if a.ndim != 2 or b.ndim != 2:
+        raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
+    _check_mm(input, mat2)
+    result = mm_.record((input, mat2))
+    return result if out is None else _written(result, out, "mm")
+
+
+def _check_batches(name: str, x: Tensor, y: Tensor) -> None:
+    for t, which in ((x, "batch1"), (y, "batch2")):
+        if t._array.ndim != 3:
+            raise RuntimeError(f"{which} must be a 3D tensor")
+    a, b = x._array, y._array
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+            f"[{b.shape[0]}, {b.shape[1]}]."
+        )
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected scalar type {type_name(x)} but found {type_name(y)}")
+    _no_bool(x, name)
+
+
+@expose()
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The products of matrices, pair by pair: (b, n, k) and (b, k, m) give (b, n, m). Nothing is broadcast."""
+    if not isinstance(input, Tensor) or not isinstance(mat2, Tensor):
+        raise not_tensor("bmm", input=input, mat2=mat2)
+    _check_batches("bmm", input, mat2)
+    result = bmm_.record((input, mat2))
+    return result if out is None else _written(result, out, "bmm")
+
+
+@expose(out=True)
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix (n, k) and a vector (k)."""
+    if not isinstance(input, Tensor) or not isinstance(vec, Tensor):
+        raise not_tensor("mv", input=input, vec=vec)
+    if input._array.ndim != 2 or vec._array.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._array.ndim}, {vec._array.ndim}")
+    _check_mv(input, vec, vec)
+    return mv_.record((input, vec))
+
+
+@expose(out=True)
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of the products of two vectors' elements."""
+    if not isinstance(input, Tensor) or not isinstance(tensor, Tensor):
+        raise not_tensor("dot", input=input, tensor=tensor)
+    _check_dot(input, tensor)
+    return dot_.record((input, tensor))
+
+
+@expose(out=True)
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """`dot` with the first vector conjugated."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise not_tensor("vdot", input=input, other=other)
+    _check_dot(input, other)
+    return (vdot_ if input.is_complex() else dot_).record((input, other))
+
+
+@expose(out=True)
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Sums of products over the last dimensions: (..., k) and (***, k) give (..., ***). 0-d tensors multiply."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise not_tensor("inner", input=input, other=other)
+    a, b = input._array, other._array
+    if a.dtype != b.dtype:
+        raise RuntimeError("both inputs should have same dtype")
+    if not a.ndim or not b.ndim:
+        return mul(input, other)
+    if a.shape[-1] != b.shape[-1]:
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(a.shape)} and {list(b.shape)}"
+        )
+    if a.ndim == b.ndim == 1:
+        return dot_.record((input, other))
+    _no_bool(input, "addmm_impl_cpu_")
+    left, right = (
+        t if t._array.ndim == 2 else reshape_.record((t,), ((math.prod(t._array.shape[:-1]), a.shape[-1]),))
+        for t in (input, other)
+    )
+    product = mm_.record((left, matrix_transpose.record((right,))))
+    return reshape_.record((product,), (a.shape[:-1] + b.shape[:-1],))
+
+
+@expose("ger", out=True)
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The products of all pairs of elements of two vectors, (n) and (m): (n, m)."""
+    if not isinstance(input, Tensor) or not isinstance(vec2, Tensor):
+        raise not_tensor("outer", input=input, vec2=vec2)
+    for t, which in ((input, "self"), (vec2, "vec2")):
+        if t._array.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {which}, but got {t._array.ndim}-D")
+    return mul(reshape_.record((input,), ((input._array.shape[0], 1),)), vec2)
+
+
+def _matmul(self: Tensor, other: Any) -> Any:
+    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
+
+
+def _rmatmul(self: Tensor, other: Any) -> Any:
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+Tensor.__matmul__, Tensor.__rmatmul__ = _matmul, _rmatmul  # type: ignore[attr-defined]
+
+
+# --- a tensor plus a product ---
+
+
+def _check_types(x: Tensor, y: Tensor, z: Tensor) -> None:
+    if y._array.dtype != z._array.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {type_name(y)} and {type_name(z)}")
+    if x._array.dtype != z._array.dtype:
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {type_name(x)} and {type_name(z)}")
+
+
+@expose(inplace=True, out=True)
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to the product and is not looked at if beta is 0."""
+    if not (isinstance(input, Tensor) and isinstance(mat1, Tensor) and isinstance(mat2, Tensor)):
+        raise not_tensor("addmm", input=input, mat1=mat1, mat2=mat2)
+    for t, which in ((mat1, "mat1"), (mat2, "mat2")):
+        if t._array.ndim != 2:
+            raise RuntimeError(f"{which} must be a matrix, got {t._array.ndim}-D tensor")
+    if mat1._array.shape[1] == mat2._array.shape[0]:
+        _check_types(input, mat1, mat2)
+    _check_mm(mat1, mat2)
+    _check_expands("addmm", input, (mat1._array.shape[0], mat2._array.shape[1]))
+    return addmm_.record((input, mat1, mat2), (beta, alpha))
+
+
+@expose(inplace=True, out=True)
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * (mat @ vec)`."""
+    if not (isinstance(input, Tensor) and isinstance(mat, Tensor) and isinstance(vec, Tensor)):
+        raise not_tensor("addmv", input=input, mat=mat, vec=vec)
+    shape = mat._array.shape
+    if len(shape) != 2 or vec._array.ndim != 1 or input._array.ndim > 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {input._array.ndim}, {len(shape)}, {vec._array.ndim}"
+        )
+    _check_mv(mat, vec, input)
+    if input._array.size not in (1, shape[0]):
+        raise RuntimeError(
+            f"size mismatch, got input ({input._array.size}), mat ({_by(shape)}), vec ({vec._array.shape[0]})"
+        )
+    return addmv_.record((input, mat, vec), (beta, alpha))
+
+
+@expose(inplace=True, out=True)
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * outer(vec1, vec2)`, promoted."""
+    if not (isinstance(input, Tensor) and isinstance(vec1, Tensor) and isinstance(vec2, Tensor)):
+        raise not_tensor("addr", input=input, vec1=vec1, vec2=vec2)
+    for t, which in ((vec1, "vec1"), (vec2, "vec2")):
+        if t._array.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {which}, but got {t._array.ndim}-D")
+    common = max((input, vec1, vec2), key=lambda t: (t.dtype.category, t.dtype.itemsize)).dtype
+    for number, which in ((beta, "beta"), (alpha, "alpha")):
+        if isinstance(number, float) and common.category < 2:
+            raise RuntimeError(f"For integral input tensors, argument {which} must not be a floating point number.")
+        if isinstance(number, bool) and common.category:
+            raise RuntimeError(f"Boolean {which} only supported for Boolean results.")
+    _check_expands("addr", input, (vec1._array.shape[0], vec2._array.shape[0]))
+    given: list[Any] = [input, vec1, vec2]
+    return addr_.record([t.to(common) for t in given], (beta, alpha))
+
+
+@expose(inplace=True, out=True)
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2)`."""
+    if not (isinstance(input, Tensor) and isinstance(batch1, Tensor) and isinstance(batch2, Tensor)):
+        raise not_tensor("baddbmm", input=input, batch1=batch1, batch2=batch2)
+    _check_batches("baddbmm", batch1, batch2)
+    if input._array.dtype != batch1._array.dtype:
+        raise RuntimeError(
+            f"Input dtypes must be the same, got: input {c_name(input)}, batch1: {c_name(batch1)}, "
+            f"batch2: {c_name(batch2)}"
+        )
+    _check_expands("baddbmm", input, batch1._array.shape[:2] + batch2._array.shape[2:])
+    return baddbmm_.record((input, batch1, batch2), (beta, alpha))
+
+
+@expose(inplace=True, out=True)
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`."""
+    if not (isinstance(input, Tensor) and isinstance(batch1, Tensor) and isinstance(batch2, Tensor)):
+        raise not_tensor("addbmm", input=input, batch1=batch1, batch2=batch2)
+    a, b = batch1._array, batch2._array
+    for t, which in ((a, "batch1"), (b, "batch2")):
+        if t.ndim != 3:
+            raise RuntimeError(f"{which} must be a 3D tensor")
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {a.shape[0]} and {b.shape[0]}")
+    if a.shape[2] != b.shape[1]:
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({_by(a.shape[1:])} and {_by(b.shape[1:])})")
+    if not input._array.dtype == a.dtype == b.dtype:
+        wrong = batch2 if b.dtype != input._array.dtype else batch1
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {type_name(input)} and {type_name(wrong)}")
+    _no_bool(input, "addbmm")
+    _check_expands("addbmm", input, (a.shape[1], b.shape[2]))
+    return addbmm_.record((input, batch1, batch2), (beta, alpha))
+
+
+@expose(function=False, method=False, into="nn.functional")
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`input @ weight.T + bias`: (..., k) with weights (m, k), or (k), gives (..., m), or (...)."""
+    try:
+        a, w = input._array, weight._array
+        b = None if bias is None else bias._array
+    except AttributeError:
+        raise not_tensor("linear", input=input, weight=weight, bias=bias) from None
+    if a.ndim and w.ndim == 2:
+        if a.shape[-1] != w.shape[1]:
+            raise RuntimeError(
+                f"mat1 and mat2 shapes cannot be multiplied ({math.prod(a.shape[:-1])}x{a.shape[-1]} and "
+                f"{w.shape[1]}x{w.shape[0]})"
+            )
+        if a.dtype is not w.dtype or a.dtype.kind == "b":
+            _check_mm(input, matrix_transpose.record((weight,)))
+        if b is not None:
+            if b.dtype is not w.dtype:
+                _check_types(bias, input, weight)  # type: ignore[arg-type]
+            if b.shape != w.shape[:1]:
+                _check_expands("linear", bias, a.shape[:-1] + w.shape[:1])  # type: ignore[arg-type]
+            return linear_.record((bias, input, weight))
+        return linear_without_bias.record((input, weight))
+    if not a.ndim or not w.ndim:
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {a.ndim}D and {w.ndim}D")
+    if w.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D")
+    if bias is not None:
+        raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
+    return matmul(input, weight)

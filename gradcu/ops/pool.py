@@ -43,13 +43,6 @@ def _either(mask: Any, x: Any, y: Any) -> Any:
     return y ^ ((x ^ y) & -mask.astype(y.dtype))
 
 
-def _or_zero(xp: Any, mask: Any, x: Any) -> Any:
-    """x where the mask is true and zero elsewhere; a product would make NaN of infinities."""
-    if xp is not backends.host or x.dtype.kind not in "fiu":
-        return xp.where(mask, x, 0)
-    return (x.view(f"i{x.itemsize}") & -mask.view("int8")).view(x.dtype)
-
-
 def _max_pool(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> tuple[Any, Any]:
     best = _padded(xp, x, out, kernel, stride, padding, dilation, _lowest(xp, x.dtype))
     small = xp.dtype("uint8" if math.prod(kernel) < 256 else "int32")
@@ -64,7 +57,7 @@ def _max_pool(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding: D
             if i == 0:
                 best, code = seen, None if inner is None else inner[cut]
                 continue
-            larger = (seen > best) | (seen != seen)  # as PyTorch: the first maximum, but the last NaN
+            larger = ~(best >= seen)  # the first maximum, but a later NaN
             best = xp.maximum(best, seen)
             if inner is not None:
                 code = _either(larger, inner[cut] + small.type(i * weight), code)
@@ -91,7 +84,7 @@ def _pool_scatter(
     else:
         spread = xp.zeros((*x.shape[:-d], *full), dtype=x.dtype)
     for i, cut in enumerate(window_cuts(kernel, out, stride, dilation)):
-        part = _or_zero(xp, code == i, x)
+        part = xp.where(code == i, x, 0)
         if apart:
             spread[(..., *cut)] = part
         else:
@@ -106,7 +99,7 @@ def _pool_gather(
     x = _padded(xp, x, out, kernel, stride, padding, dilation, 0)
     found = xp.zeros(code.shape, dtype=x.dtype)
     for i, cut in enumerate(window_cuts(kernel, out, stride, dilation)):
-        found += _or_zero(xp, code == i, x[(..., *cut)])
+        found += xp.where(code == i, x[(..., *cut)], 0)
     return found
 
 
@@ -456,6 +449,8 @@ def _adaptive_bounds(n: int, out: int) -> tuple[Any, Any]:
 
 
 def _adaptive_size(name: str, d: int, x: Tensor, output_size: Any) -> Dims:
+    if x.ndim <= d and d > 1:
+        raise ValueError(f"Input dimension should be at least {d + 1}")
     if x.ndim not in (d + 1, d + 2):
         raise RuntimeError(f"{name}(): Expected {d + 1}D or {d + 2}D tensor, but got {list(x.shape)}")
     sizes = (output_size,) * d if isinstance(output_size, int) else tuple(output_size)

@@ -48,7 +48,10 @@ overwrite, fill_tensor = (
     Primitive(
         name,
         lambda xp, x, y: _in_place_of(xp, x, y),
-        {"x": _no_gradient, "y": lambda xp, g, y_shape, y_dtype: cast_back(xp, unbroadcast(xp, g, y_shape), y_dtype)},
+        {
+            "x": _no_gradient,
+            "y": lambda xp, g, x_dtype, y_shape, y_dtype: cast_back(xp, unbroadcast(xp, g, y_shape), y_dtype, x_dtype),
+        },
         inputs=2,
         node=node,
         holomorphic=False,
@@ -59,7 +62,7 @@ overwrite, fill_tensor = (
 
 
 @expose()
-def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like `input` with every element the number, or 0-d tensor, `value`; gradients flow to that.
 
     Raises RuntimeError for a tensor with dimensions, and for a number that does not fit the dtype.
@@ -69,7 +72,7 @@ def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
     return result
 
 
-def _filled(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+def _filled(input: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value._array.ndim:
             raise RuntimeError(
@@ -86,13 +89,11 @@ def _beside(source: Tensor, target: Tensor) -> Tensor:
     return source if source.device == target.device else source.to(target.device)  # type: ignore[attr-defined]
 
 
-def _zeroed(input: Tensor) -> Tensor:  # noqa: A002
+def _zeroed(input: Tensor) -> Tensor:
     return zero.record((input,))
 
 
-
-
-def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:  # noqa: A002
+def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     shape, given = input._array.shape, src._array.shape
@@ -104,9 +105,7 @@ def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:  
                     f"dimension {len(shape) + i}"
                 )
         if len(given) > len(shape):
-            raise RuntimeError(
-                f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}"
-            )
+            raise RuntimeError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}")
     return overwrite.record((input, _beside(src, input)))
 
 
@@ -115,7 +114,7 @@ zero_ = expose(name="zero_")(inplace(_zeroed, "zero_"))
 copy_ = expose(name="copy_", function=False)(inplace(_copied, "copy_"))
 fill_.__doc__ = "In-place form of `fill`."
 zero_.__doc__ = "Set every element to 0."
-copy_.__doc__ = """Write `src`, broadcast and converted to this dtype and device, over the tensor; gradients flow to `src`.
+copy_.__doc__ = """Write `src`, broadcast and converted to this dtype and device, over the tensor; `src` gets gradients.
 
     Raises RuntimeError if `src` cannot be broadcast to this shape.
     """

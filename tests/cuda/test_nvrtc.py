@@ -1,5 +1,6 @@
 """NVRTC compiles the kernels of this project, generated and written, for each architecture, without a GPU."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,24 @@ KERNELS = Path(__file__).parents[2] / "kernels"
 ELF = b"\x7fELF"
 
 
+FLOATS = ("float", "double")
+INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
+#: the types for which each kernel is compiled, by file
+TYPES = {
+    "scatter": {"scatter_add": ("__half", "__nv_bfloat16", *FLOATS, *INTEGERS)},
+    "random": {"uniform": FLOATS, "normal": FLOATS, "exponential": FLOATS, "integers": ("long long",)},
+}
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("path", sorted(KERNELS.glob("*.cu")), ids=lambda path: path.stem)
 def test_written_kernels(compiler, path, arch):
-    assert compiler.compile_source(path, arch).startswith(ELF)
+    functions = TYPES[path.stem]
+    names = [f"{function}<{ctype}>" for function, ctypes in functions.items() for ctype in ctypes]
+    binary = compiler.compile_source(path, arch, options=("-std=c++17",), name_expressions=names)
+    assert binary.startswith(ELF)
+    for function in re.findall(r"__global__ void (\w+)", path.read_text()):
+        assert function in functions, f"say in TYPES for which types {path.name} is to give {function}"
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -1,0 +1,334 @@
+"""Losses. Each has `reduction`: "mean" (the default), "sum" or "none"."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module
+
+
+class _Loss(Module):
+    """What losses share: `settings` names the attributes that are passed on to the function by name."""
+
+    function: str
+    settings: tuple[str, ...] = ()
+    reduction: str
+
+    def __init__(self, size_average: bool | None, reduce: bool | None, reduction: str, **settings: Any) -> None:
+        super().__init__()
+        self.reduction = _reduction(size_average, reduce, reduction)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+        return self._call(input, target)
+
+    def _call(self, *inputs: Tensor) -> Tensor:
+        settings = {name: getattr(self, name) for name in self.settings}
+        return getattr(F, self.function)(*inputs, **settings, reduction=self.reduction)
+
+
+class _WeightedLoss(_Loss):
+    def __init__(
+        self, weight: Tensor | None, size_average: bool | None, reduce: bool | None, reduction: str, **settings: Any
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, **settings)
+        self.register_buffer("weight", weight)
+
+
+def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """What the two flags that `reduction` replaced mean."""
+    if size_average is None and reduce is None:
+        return reduction
+    new = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{new}' instead.", stacklevel=4
+    )
+    return new
+
+
+class L1Loss(_Loss):
+    """|input - target|."""
+
+    function = "l1_loss"
+
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+
+class MSELoss(_Loss):
+    """(input - target)²."""
+
+    function = "mse_loss"
+
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """|d| - beta / 2 where |d| >= beta, else d² / (2 beta), d = input - target: Girshick, 2015."""
+
+    function, settings = "smooth_l1_loss", ("beta",)
+
+    def __init__(
+        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, beta=beta)
+
+
+class HuberLoss(_Loss):
+    """delta (|d| - delta / 2) where |d| >= delta, else d² / 2, d = input - target."""
+
+    function, settings = "huber_loss", ("delta",)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(None, None, reduction, delta=delta)
+
+
+class BCELoss(_WeightedLoss):
+    """Binary cross entropy of probabilities: -(t log(p) + (1 - t) log(1 - p))."""
+
+    function, settings = "binary_cross_entropy", ("weight",)
+
+    def __init__(
+        self, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """Binary cross entropy of logits; `pos_weight` weighs positive targets."""
+
+    function, settings = "binary_cross_entropy_with_logits", ("weight", "pos_weight")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+
+class NLLLoss(_WeightedLoss):
+    """Log probabilities (N, C, *) and classes (N, *) -> minus the log probability of the class."""
+
+    function, settings = "nll_loss", ("weight", "ignore_index")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction, ignore_index=ignore_index)
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """Logits (N, C, *) and classes (N, *), or probabilities (N, C, *) -> cross entropy.
+
+    >>> CrossEntropyLoss()(tensor([[0.0, 0.0]]), tensor([1]))
+    tensor(0.6931)
+    """
+
+    function, settings = "cross_entropy", ("weight", "ignore_index", "label_smoothing")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        settings = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        super().__init__(weight, size_average, reduce, reduction, **settings)
+
+
+class KLDivLoss(_Loss):
+    """target (log(target) - input), the input being log probabilities; `log_target`: the target too."""
+
+    function, settings = "kl_div", ("log_target",)
+
+    def __init__(
+        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, log_target=log_target)
+
+
+class PoissonNLLLoss(_Loss):
+    """exp(input) - target · input, or with `log_input=False` input - target · log(input + eps)."""
+
+    function, settings = "poisson_nll_loss", ("log_input", "full", "eps")
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: Any = None,
+        eps: float = 1e-8,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, log_input=log_input, full=full, eps=eps)
+
+
+class GaussianNLLLoss(_Loss):
+    """(log(var) + (input - target)² / var) / 2, the variance at least eps."""
+
+    function, settings = "gaussian_nll_loss", ("full", "eps")
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(None, None, reduction, full=full, eps=eps)
+
+    def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:  # type: ignore[override]  # noqa: A002
+        return self._call(input, target, var)  # type: ignore[arg-type]
+
+
+class HingeEmbeddingLoss(_Loss):
+    """input where the target is 1, max(0, margin - input) where it is -1."""
+
+    function, settings = "hinge_embedding_loss", ("margin",)
+
+    def __init__(
+        self, margin: float = 1.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+
+class SoftMarginLoss(_Loss):
+    """log(1 + exp(-target · input)), targets 1 and -1."""
+
+    function = "soft_margin_loss"
+
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Hinge loss of several classes per sample (N, C), whose numbers fill the target up to the first -1."""
+
+    function = "multilabel_margin_loss"
+
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss):
+    """Binary cross entropy of logits (N, C), averaged over the classes."""
+
+    function, settings = "multilabel_soft_margin_loss", ("weight",)
+
+    def __init__(
+        self, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+
+
+class MultiMarginLoss(_WeightedLoss):
+    """Scores (N, C) and classes (N,) -> the mean over classes of max(0, margin - right + other)^p."""
+
+    function, settings = "multi_margin_loss", ("p", "margin", "weight")
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        if p not in (1, 2):
+            raise ValueError("only p == 1 and p == 2 supported")
+        if weight is not None and weight.dim() != 1:
+            raise ValueError(f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.dim()}D instead")
+        super().__init__(weight, size_average, reduce, reduction, p=p, margin=margin)
+
+
+class MarginRankingLoss(_Loss):
+    """max(0, -target (input1 - input2) + margin), targets 1 and -1."""
+
+    function, settings = "margin_ranking_loss", ("margin",)
+
+    def __init__(
+        self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        return self._call(input1, input2, target)
+
+
+class CosineEmbeddingLoss(MarginRankingLoss):
+    """1 - cos(input1, input2) where the target is 1, max(0, cos(input1, input2) - margin) where it is -1."""
+
+    function = "cosine_embedding_loss"
+
+
+class TripletMarginLoss(_Loss):
+    """max(0, |anchor - positive|_p - |anchor - negative|_p + margin): Balntas et al., 2016."""
+
+    function, settings = "triplet_margin_loss", ("margin", "p", "eps", "swap")
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        if margin <= 0:
+            raise ValueError(f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead")
+        super().__init__(size_average, reduce, reduction, margin=margin, p=p, eps=eps, swap=swap)
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:  # type: ignore[override]
+        return self._call(anchor, positive, negative)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """The triplet margin loss with any distance of two tensors (N, D) -> (N,)."""
+
+    function, settings = "triplet_margin_with_distance_loss", ("distance_function", "margin", "swap")
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        if margin <= 0:
+            raise ValueError(
+                f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin} instead"
+            )
+        super().__init__(None, None, reduction, distance_function=distance_function, margin=margin, swap=swap)
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:  # type: ignore[override]
+        return self._call(anchor, positive, negative)
+
+
+class CTCLoss(_Loss):
+    """Connectionist temporal classification of log probabilities (T, N, C): Graves et al., 2006."""
+
+    function, settings = "ctc_loss", ("blank", "zero_infinity")
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(None, None, reduction, blank=blank, zero_infinity=zero_infinity)
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:  # type: ignore[override]
+        return self._call(log_probs, targets, input_lengths, target_lengths)

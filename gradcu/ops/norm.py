@@ -1,0 +1,390 @@
+"""Normalisation: of layers, batches, groups, instances, by the root mean square, and across neighbouring channels.
+
+All but the last are one formula over different axes: subtract the mean, divide by the standard deviation, scale and
+shift. One primitive computes it, with the mean and the reciprocal deviation as further results, as PyTorch's native
+functions have them; three names make PyTorch's nodes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .. import backends
+from ..graph.op import Primitive
+from ..tensor import Tensor
+from .expose import expose, functions
+from .pool import window_sum
+
+Dims = tuple[int, ...]
+
+
+def _standardize(
+    xp: Any, x: Any, w: Any, b: Any, axes: Dims, affine: Dims, eps: float, center: bool
+) -> tuple[Any, Any, Any]:
+    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
+    if center:
+        mean = xp.sum(x, axis=axes, keepdims=True)
+        mean *= over
+        out = x - mean
+        scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
+    else:
+        mean, out = xp.zeros((1,) * x.ndim, dtype=x.dtype), x
+        scale = xp.sum(xp.square(x), axis=axes, keepdims=True)
+    scale *= over
+    scale += eps
+    scale = 1 / xp.sqrt(scale)
+    out = out * scale
+    if w is not None:
+        out *= w.reshape(affine)
+    if b is not None:
+        out += b.reshape(affine)
+    return out, mean, scale
+
+
+def _vjp(
+    xp: Any, g: Any, needs: Any, x: Any, w: Any, axes: Dims, affine: Dims, center: bool, out: Any, b_shape: Any
+) -> tuple[Any, Any, Any]:
+    g_out, g_mean, g_scale = g
+    _, mean, scale = out
+    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
+    deviation = x - mean if center else x
+    x_grad = w_grad = b_grad = None
+    if g_out is not None:
+        normal = deviation * scale
+        kept = tuple(i for i, n in enumerate(affine) if n == 1)
+        if needs[1]:
+            w_grad = xp.reshape(xp.sum(g_out * normal, axis=kept), w.shape)
+        if needs[2]:
+            b_grad = xp.reshape(xp.sum(g_out, axis=kept), b_shape)
+        if needs[0]:
+            if w is not None:
+                g_out = g_out * xp.reshape(w, affine)
+            x_grad = g_out - normal * (xp.sum(g_out * normal, axis=axes, keepdims=True) * over)
+            if center:
+                x_grad = x_grad - xp.sum(g_out, axis=axes, keepdims=True) * over
+            x_grad = x_grad * scale
+    # Graphs of higher order reach the statistics, and so do users of the native functions.
+    if needs[0] and g_scale is not None:
+        more = deviation * (g_scale * scale * scale * scale * -over)
+        x_grad = more if x_grad is None else x_grad + more
+    if needs[0] and g_mean is not None and center:
+        more = xp.broadcast_to(g_mean * over, x.shape)
+        x_grad = more if x_grad is None else x_grad + more
+    return x_grad, w_grad, b_grad
+
+
+def _primitive(name: str, node: str) -> Primitive:
+    return Primitive(
+        name,
+        _standardize,
+        _vjp,
+        inputs=3,
+        outputs=3,
+        node=node,
+        samples=lambda make: [
+            (make(4, 3), make(3), make(3), (1,), (1, 3), 1e-5, True),
+            (make(2, 3, 4), make(3), make(3), (0, 2), (1, 3, 1), 0.1, True),
+            (make(4, 3), make(3), make(3), (1,), (1, 3), 0.1, False),
+        ],
+    )
+
+
+layer_normal = _primitive("layer_normal", "NativeLayerNormBackward0")
+batch_normal = _primitive("batch_normal", "NativeBatchNormBackward0")
+group_normal = _primitive("group_normal", "NativeGroupNormBackward0")
+rms_normal = _primitive("rms_normal", "FusedRmsNormBackward0")
+
+
+def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
+    """Half precision is normalised in float32: the tensors, and the dtype to go back to (None: as they are)."""
+    first = tensors[0]
+    if first is None or first._array.dtype.itemsize != 2:
+        return list(tensors), None
+    return [None if t is None else t.float() for t in tensors], first.dtype  # type: ignore[attr-defined]
+
+
+def _normalized_axes(
+    name: str,
+    input: Tensor,  # noqa: A002
+    normalized_shape: Any,
+    weight: Tensor | None,
+    bias: Tensor | None,
+) -> tuple[Dims, Dims]:
+    """The axes to normalise, and the shape in which weight and bias broadcast."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    given = tuple(input.shape)
+    if not shape:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "normalized_shape = []"
+        )
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tuple(t.shape) != shape:
+            raise RuntimeError(
+                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(t.shape)} and "
+                f"normalized_shape = {list(shape)}"
+            )
+    if len(given) < len(shape) or given[len(given) - len(shape) :] != shape:
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got "
+            f"input of size{list(given)}"
+        )
+    lead = len(given) - len(shape)
+    return tuple(range(lead, len(given))), (1,) * lead + shape
+
+
+@expose(method=False)
+def native_layer_norm(
+    input: Tensor,  # noqa: A002
+    normalized_shape: Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`layer_norm`, the mean, and the reciprocal standard deviation."""
+    axes, affine = _normalized_axes("layer_norm", input, normalized_shape, weight, bias)
+    (x, w, b), dtype = _wide(input, weight, bias)
+    out, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
+    return (out if dtype is None else out.to(dtype)), mean.detach(), scale.detach()
+
+
+@expose(method=False, into="nn.functional")
+def layer_norm(
+    input: Tensor,  # noqa: A002
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions, `normalized_shape` (Ba et al. 2016).
+
+    Raises RuntimeError unless the input ends in that shape and weight and bias have it.
+    """
+    return native_layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+@expose(method=False, into="nn.functional")
+def rms_norm(
+    input: Tensor,  # noqa: A002
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimensions (Zhang, Sennrich 2019); `eps` None: the dtype's own.
+
+    Raises RuntimeError unless the input ends in `normalized_shape` and the weight has it.
+    """
+    axes, affine = _normalized_axes("rms_norm", input, normalized_shape, weight, None)
+    (x, w), dtype = _wide(input, weight)
+    if eps is None:
+        eps = float(backends.host.finfo(x._array.real.dtype).eps)
+    if x.dtype.is_complex:
+        out = x * (x.abs().square().mean(axes, keepdim=True) + eps).rsqrt()
+        out = out if w is None else out * w
+    else:
+        out = rms_normal.record((x, w, None), (axes, affine, eps, False))[0]
+    return out if dtype is None else out.to(dtype)
+
+
+def _update(running: Tensor | None, value: Any, momentum: float) -> None:
+    """Move a running statistic towards a new value, in place."""
+    if running is None:
+        return
+    running._array[...] = running._array * (1 - momentum) + momentum * value.reshape(running._array.shape)
+    if running._counter is not None:
+        running._counter.value += 1
+
+
+def _check_channels(channels: int, **tensors: Tensor | None) -> None:
+    for what, t in tensors.items():
+        if t is not None and t.numel() != channels:
+            raise RuntimeError(f"{what} should contain {channels} elements not {t.numel()}")
+
+
+@expose(method=False)
+def native_batch_norm(
+    input: Tensor,  # noqa: A002
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_norm`, the mean and the reciprocal standard deviation of the batch (empty outside of training)."""
+    if input.ndim < 2:
+        raise RuntimeError(f"batch_norm: expected at least 2 dimensions, but got an input of size {list(input.shape)}")
+    channels = input._array.shape[1]
+    _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    affine = (1, channels, *(1,) * (input.ndim - 2))
+    (x, w, b), dtype = _wide(input, weight, bias)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+        scale = 1 / (running_var.to(x.dtype) + eps).sqrt()  # type: ignore[attr-defined]
+        if w is not None:
+            scale = scale * w
+        shift = -running_mean.to(x.dtype) * scale  # type: ignore[attr-defined]
+        if b is not None:
+            shift = shift + b
+        out = x * scale.reshape(affine) + shift.reshape(affine)
+        empty = functions["empty"](0, dtype=x.dtype, device=x.device)
+        return (out if dtype is None else out.to(dtype)), empty, empty
+    axes = (0, *range(2, x.ndim))
+    out, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
+    n = x.numel() // max(1, channels)
+    _update(running_mean, mean._array, momentum)
+    if running_var is not None:
+        _update(running_var, (1 / scale._array**2 - eps) * (n / max(1, n - 1)), momentum)
+    return (out if dtype is None else out.to(dtype)), *(t.detach().reshape(channels) for t in (mean, scale))
+
+
+@expose(method=False)
+def batch_norm(
+    input: Tensor,  # noqa: A002
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Tensor:
+    """`nn.functional.batch_norm` with the arguments of the native function."""
+    return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
+
+
+def _functional_batch_norm(
+    input: Tensor,  # noqa: A002
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of (N, C, ...) normalised over all the rest (Ioffe, Szegedy 2015).
+
+    In training the statistics are the batch's, and the running ones move towards them in place; else those are used.
+    Raises ValueError for one value per channel in training, RuntimeError where shapes do not fit.
+    """
+    if training and input.ndim >= 2 and input.numel() == input.shape[1]:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
+
+
+expose(function=False, method=False, into="nn.functional", name="batch_norm")(_functional_batch_norm)
+
+
+@expose(method=False)
+def native_group_norm(
+    input: Tensor,  # noqa: A002
+    weight: Tensor | None,
+    bias: Tensor | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`group_norm` of an input of N * C * HxW elements, the means, and the reciprocal deviations, (N, groups)."""
+    if C % group:
+        raise RuntimeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(input.shape)} and num_groups={group}"
+        )
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tuple(t.shape) != (C,):
+            raise RuntimeError(
+                f"Expected {what} to be a vector of size equal to the number of channels in input, but got {what} of "
+                f"shape {list(t.shape)} and input of shape {list(input.shape)}"
+            )
+    (x, w, b), dtype = _wide(input, weight, bias)
+    x = x.reshape(N, group, C // group, HxW)
+    out, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
+    out = out.reshape(input.shape)
+    return (out if dtype is None else out.to(dtype)), *(t.detach().reshape(N, group) for t in (mean, scale))
+
+
+@expose(method=False, into="nn.functional")
+def group_norm(
+    input: Tensor,  # noqa: A002
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The channels of each sample of (N, C, ...) normalised in groups (Wu, He 2018).
+
+    Raises RuntimeError unless the groups divide the channels and weight and bias are (C,).
+    """
+    if input.ndim < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    n, channels, *size = input._array.shape
+    if n and channels and channels % num_groups == 0 and n * channels // num_groups * math.prod(size) == n * num_groups:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {[n * num_groups, 1]}")
+    return native_group_norm(input, weight, bias, n, channels, math.prod(size), num_groups, eps)[0]
+
+
+@expose(method=False, into="nn.functional")
+def instance_norm(
+    input: Tensor,  # noqa: A002
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of each sample of (N, C, ...) normalised by itself, or by the running statistics.
+
+    Raises ValueError for a single value per channel.
+    """
+    n, channels, *size = input._array.shape
+    if not use_input_stats:
+        return native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
+    if math.prod(size) == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    (x, w, b), dtype = _wide(input, weight, bias)
+    affine = (1, channels, *(1,) * len(size))
+    out, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
+    _update(running_mean, mean._array.mean(axis=0), momentum)
+    if running_var is not None:
+        count = math.prod(size)
+        _update(running_var, ((1 / scale._array**2 - eps) * (count / max(1, count - 1))).mean(axis=0), momentum)
+    return out if dtype is None else out.to(dtype)
+
+
+@expose(function=False, method=False, into="nn.functional")
+def local_response_norm(
+    input: Tensor,  # noqa: A002
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+) -> Tensor:
+    """x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta, of (N, C, ...) (Krizhevsky et al. 2012).
+
+    Raises ValueError for fewer than three dimensions.
+    """
+    if input.ndim < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality                          input (got {input.ndim} dimensions)"
+        )
+    if not input.numel():
+        return input
+    n, channels, *rest = input._array.shape
+    squares = (input * input).reshape(n, channels, math.prod(rest))
+    total = window_sum.record((squares,), ((channels, math.prod(rest)), (size, 1), (1, 1), (size // 2, 0)))
+    return input / (total.reshape(input.shape) * (alpha / size) + k) ** beta
+
+

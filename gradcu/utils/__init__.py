@@ -1,0 +1,3 @@
+"""`gradcu.utils`: loading data."""
+
+from . import data

@@ -1,0 +1,97 @@
+"""The registry sweep on CuPy's arrays: what every primitive gives on a CUDA device is what it gives on the CPU.
+
+On a real device `tests/gpu` calls the same functions.
+"""
+
+import numpy as np
+import pytest
+
+import gradcu
+from gradcu import backends
+from gradcu.graph.elementwise import Elementwise
+from gradcu.tensor import Tensor, from_array
+from tests.test_ops import DIFFERENTIABLE, POINTWISE, PRIMITIVES, by_name, floats, like, run, samples, split
+
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+both_precisions = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def device(cupy):
+    """The device under test: here the host's memory under CuPy's arrays."""
+    backends.cuda()
+    return "cuda"
+
+
+def on(device, inputs):
+    """Inputs as they are in a sample, with the tensors on the device."""
+
+    def moved(t):
+        return t.detach().to(device).requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t
+
+    return [[moved(t) for t in one] if isinstance(one, (list, tuple)) else moved(one) for one in inputs]
+
+
+def same(got, want, dtype, name):
+    assert got.device.type == "cuda", f"{name}: the result is on {got.device}"
+    assert got.dtype is want.dtype, f"{name}: {got.dtype}, on the CPU {want.dtype}"
+    assert got.shape == want.shape, name
+    got, want = got.detach().cpu().numpy(), want.detach().numpy()
+    if want.dtype.kind in "fc":
+        np.testing.assert_allclose(got, want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], err_msg=name)
+    else:
+        np.testing.assert_array_equal(got, want, err_msg=name)
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def cases(p, dtype):
+    """The samples as (inputs, attributes), one alone of float32; those of operations on integers are made integers."""
+    for sample in samples(p, dtype)[: None if dtype == "float64" else 1]:
+        inputs, attributes = split(p, sample)
+        if "f" not in getattr(p, "kinds", "f"):
+            inputs = [t.long() for t in inputs]
+        yield inputs, attributes
+
+
+def check_value(p, dtype, device):
+    for inputs, attributes in cases(p, dtype):
+        want = as_tuple(p.record(inputs, attributes))
+        got = as_tuple(p.record(on(device, inputs), attributes))
+        for a, b in zip(got, want, strict=True):
+            same(a, b, dtype, f"{p.name}{attributes}")
+
+
+def check_gradient(p, dtype, device):
+    for inputs, attributes in cases(p, dtype):
+        inputs = like(inputs, [t._array for t in floats(inputs)])
+        grads = []
+        for leaves in (inputs, on(device, inputs)):
+            outs = [out for out in run(p, leaves, attributes) if out.requires_grad]
+            if not outs:
+                break
+            weights = [gradcu.ones_like(out) for out in outs]
+            try:
+                grads.append(gradcu.autograd.grad(outs, floats(leaves), weights, allow_unused=True))
+            except RuntimeError as error:
+                if "derivative" not in str(error) or "not implemented" not in str(error):
+                    raise
+                break  # it is an error on every device
+        for want, got in zip(*grads, strict=True):
+            assert (want is None) == (got is None), p.name
+            if want is not None:
+                same(got, want, dtype, f"gradient of {p.name}{attributes}")
+
+
+@by_name(PRIMITIVES)
+@both_precisions
+def test_value(p, dtype, device):
+    check_value(p, dtype, device)
+
+
+@by_name(DIFFERENTIABLE)
+@both_precisions
+def test_gradient(p, dtype, device):
+    check_gradient(p, dtype, device)
