@@ -224,8 +224,8 @@ def promote(ranked: list[tuple[builtins.int, dtype]]) -> dtype:
         if best is None:
             best = mine
         elif mine.category > best.category:
-            if rank == 2 and mine.is_complex and best.is_floating_point:
-                mine = best.to_complex()  # a number gives the kind only, its precision is the tensor's
+            if mine.is_complex and best.is_floating_point:
+                mine = best.to_complex()  # what has no dimensions gives the kind only, not the precision
             best = promote_types(best, mine)
     assert best is not None
     return best
@@ -244,7 +244,7 @@ class finfo:
         if d is bfloat16:
             import ml_dtypes
 
-            info = ml_dtypes.finfo(d.numpy)
+            info: Any = ml_dtypes.finfo(d.numpy)
         else:
             info = np.finfo(d.numpy)
         self.bits, self.dtype = d.itemsize * 8, d.name
@@ -276,3 +276,12 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+
+@functools.cache
+def limits(d: dtype) -> tuple[Any, Any]:
+    """The least and the greatest finite number of a real dtype."""
+    if d is bool:
+        return 0, 1
+    info = iinfo(d) if d.category == 1 else finfo(d)
+    return info.min, info.max

@@ -73,9 +73,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError(
-            "gradcu.save and gradcu.load need the package safetensors: pip install safetensors"
-        ) from None
+        raise ImportError("gradcu.save and gradcu.load need the package safetensors: pip install safetensors") from None
     return safetensors
 
 
@@ -106,7 +104,7 @@ class _Writer:
         self.names: dict[int, str] = {}
 
     def encode(self, value: Any, place: str) -> Any:
-        if value is None or isinstance(value, (bool, int, float, str)) and type(value) in (bool, int, float, str):
+        if value is None or (isinstance(value, (bool, int, float, str)) and type(value) in (bool, int, float, str)):
             return value
         if isinstance(value, Tensor):
             return self.tensor(value, place)
@@ -114,8 +112,9 @@ class _Writer:
             kind = "OrderedDict" if isinstance(value, OrderedDict) else "dict"
             items = [[self.encode(k, place), self.encode(v, _join(place, k))] for k, v in value.items()]
             coded: dict[str, Any] = {"kind": kind, "items": items}
-            if getattr(value, "_metadata", None) is not None:
-                coded["metadata"] = self.encode(value._metadata, place)
+            metadata = getattr(value, "_metadata", None)
+            if metadata is not None:
+                coded["metadata"] = self.encode(metadata, place)
             return coded
         if isinstance(value, Size):
             return {"kind": "Size", "items": list(value)}
@@ -210,9 +209,9 @@ class _Reader:
         if wanted is None:
             if saved.startswith("cuda") and not _cuda_works():
                 raise RuntimeError(
-                    "Attempting to deserialize object on a CUDA device but gradcu.cuda.is_available() is False. If you are "
-                    "running on a CPU-only machine, please use gradcu.load with map_location=gradcu.device('cpu') to map "
-                    "your storages to the CPU."
+                    "Attempting to deserialize object on a CUDA device but gradcu.cuda.is_available() is False. If you "
+                    "are running on a CPU-only machine, please use gradcu.load with "
+                    "map_location=gradcu.device('cpu') to map your storages to the CPU."
                 )
             wanted = saved
         elif isinstance(wanted, Mapping):
@@ -220,7 +219,7 @@ class _Reader:
         elif isinstance(wanted, Callable):  # type: ignore[arg-type]
             moved = wanted(t, saved)
             return t if moved is None else moved
-        return t.to(wanted)  # type: ignore[attr-defined]
+        return t.to(wanted)
 
 
 _MAKERS: dict[str, Callable[[list], Any]] = {

@@ -235,9 +235,9 @@ class Tensor(TensorMethods):
     @property
     def requires_grad(self) -> bool:
         """Whether operations on it are recorded."""
-        if self._view is not None:
-            return self._view.edge(self) is not None
-        return self._rg
+        if self._rg or self._view is None:
+            return self._rg
+        return self._array.dtype.kind in "fcV" and self._view.base._rg
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:

@@ -52,6 +52,8 @@ MADE: dict[str, Callable] = {
     "new sizes": lambda t: t.ones(1, dtype=t.float64).new([1, 2]),
     "arange": lambda t: t.arange(5),
     "arange float": lambda t: t.arange(1, 4, 0.5),
+    "arange from a float zero": lambda t: t.arange(0.0, 3),
+    "arange uint8 of fractions": lambda t: t.arange(0.5, 5, 2, dtype=t.uint8),
     "arange down": lambda t: t.arange(5, -1, -2),
     "arange int8": lambda t: t.arange(5, dtype=t.int8),
     "arange of a float as int64": lambda t: t.arange(2.5, 5, dtype=t.int64),
@@ -179,7 +181,7 @@ REFUSED: dict[str, Callable] = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_errors_are_pytorchs(original: Any, what: str) -> None:
-    with pytest.raises(Exception) as theirs:  # noqa: B017
+    with pytest.raises(Exception) as theirs:
         REFUSED[what](original)
     with pytest.raises(type(theirs.value)) as ours:
         REFUSED[what](gradcu)
@@ -286,7 +288,7 @@ def test_copy_sends_gradients_to_the_source(original: Any) -> None:
         y[0].copy_(source)
         (y * lib.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])).sum().backward()
         results.append((y.tolist(), base.grad.tolist(), source.grad.tolist(), str(source.grad.dtype)[-7:]))
-        assert y.grad_fn.name() == "CopySlices"
+        assert y.grad_fn.name().endswith("CopySlices")
     assert results[0] == results[1]
 
 

@@ -17,8 +17,16 @@ from gradcu.graph.elementwise import Elementwise
 from gradcu.graph.op import registry
 from gradcu.tensor import Tensor, from_array
 
+
+
+def differentiable(p):
+    """Whether there is a formula for every input (PyTorch does not differentiate Bessel's functions, for one)."""
+    formulas = p.vjp.values() if isinstance(p.vjp, dict) else [p.vjp]
+    return p.vjp is not None and not any(getattr(f, "raises", False) for f in formulas)
+
+
 PRIMITIVES = list(registry.values())
-DIFFERENTIABLE = [p for p in PRIMITIVES if p.vjp is not None]
+DIFFERENTIABLE = [p for p in PRIMITIVES if differentiable(p)]
 POINTWISE = [p for p in PRIMITIVES if isinstance(p, Elementwise)]
 HALF = ["float16", "bfloat16"]
 
@@ -37,6 +45,8 @@ def maker(p, dtype="float64", seed=0):
     """`make(*shape)` as declarations use it: a new input with values in the next input's domain."""
     rng = np.random.default_rng((zlib.crc32(p.name.encode()), seed))
     ranges = itertools.cycle(domains(p))
+    if isinstance(p, Elementwise) and "f" not in p.kinds:
+        return lambda *shape: from_array(rng.integers(1, 9, shape))
 
     def make(*shape, low=None, high=None):
         a, b = next(ranges)
@@ -123,7 +133,7 @@ LAYOUTS = ["plain", "fortran", "stepped", "reversed"]
 
 
 def laid_out(array, how):
-    if how == "fortran":
+    if how == "fortran" and array.ndim:  # which NumPy would make 1-d
         return np.asfortranarray(array)
     if how == "stepped" and array.ndim:
         return np.repeat(array, 2, axis=0)[::2]
@@ -242,7 +252,7 @@ def test_float32_stays_float32(p):
             assert g is None or (g.dtype is gradcu.float32 and g.shape == t.shape), p.name
 
 
-@by_name([p for p in POINTWISE if p.vjp is not None])
+@by_name([p for p in POINTWISE if differentiable(p)])
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_precision(p, dtype):
     pytest.importorskip("ml_dtypes")
@@ -282,7 +292,7 @@ def test_broadcasting_and_strides_of_pointwise(p, data):
     arrays = [laid_out(make(*shape)._array, how) for shape, how in shapes]
     extra = tuple(p._defaults[a] for a in p.attributes)
     want = np.broadcast_shapes(*(s for s, _ in shapes))
-    leaves = [from_array(a).requires_grad_(p.vjp is not None) for a in arrays]
+    leaves = [from_array(a).requires_grad_(differentiable(p)) for a in arrays]
     out = p.apply(leaves, extra)
     assert out.shape == want
     whole = p.apply([from_array(np.array(np.broadcast_to(a, want))) for a in arrays], extra)
@@ -303,7 +313,7 @@ def test_formulas_name_only_what_exists():
 
     for p in DIFFERENTIABLE:
         formulas = p.vjp.values() if isinstance(p.vjp, dict) else [p.vjp]
-        for f in formulas:
+        for f in filter(None, formulas):
             names = set(re.findall(r"\bxp\.([a-z_0-9]+)", "".join(inspect.getsource(f)))) & set(f.__code__.co_names)
             for name in names:
                 assert hasattr(backends.host, name), f"{p.name}: the backend has no {name}"

@@ -27,7 +27,9 @@ try:
     import cupyx
 except ImportError as error:
     if error.name not in ("cupy", "cupy_backends"):
-        raise RuntimeError(f"CuPy is installed, but cannot be imported: {error}. Install it anew: {_INSTALL[0]}") from error
+        raise RuntimeError(
+            f"CuPy is installed, but cannot be imported: {error}. Install it anew: {_INSTALL[0]}"
+        ) from error
     raise RuntimeError(
         f"CUDA devices need CuPy, which is not installed: {_INSTALL[0]} (or, for a driver of CUDA 12, {_INSTALL[1]})"
     ) from None
@@ -78,7 +80,11 @@ def require() -> None:
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         raise RuntimeError(
             "No CUDA GPUs are available: the driver finds none (`nvidia-smi -L` lists those of the machine)."
-            + ("" if hidden is None else f" CUDA_VISIBLE_DEVICES is '{hidden}': `unset CUDA_VISIBLE_DEVICES` shows all.")
+            + (
+                ""
+                if hidden is None
+                else f" CUDA_VISIBLE_DEVICES is '{hidden}': `unset CUDA_VISIBLE_DEVICES` shows all."
+            )
         )
     try:
         from cupy_backends.cuda.libs import nvrtc
@@ -105,8 +111,7 @@ def using(device: devices.device) -> Any:
     index = current_device() if device.index is None else device.index
     if index >= device_count():
         raise RuntimeError(
-            f"CUDA error: invalid device ordinal {index}: there {'is' if device_count() == 1 else 'are'} {device_count()}. "
-            "gradcu.cuda.device_count() counts those that can be used."
+            f"CUDA error: invalid device ordinal {index}: gradcu.cuda.device_count() is {device_count()}"
         )
     return cp.cuda.Device(index)
 
@@ -201,9 +206,16 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
     return x.reshape(shape)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum over axes; CuPy adds half precision up in float32."""
     return cp.sum(x, axis=axis, keepdims=keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Mean over axes; half precision is added up in float32."""
+    if x.itemsize == 2 and x.dtype.kind in "fV":
+        return cp.mean(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(x.dtype)
+    return cp.mean(x, axis=axis, keepdims=keepdims)
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
@@ -303,7 +315,7 @@ def _gemm_batched(x: Any, y: Any) -> Any:
     from cupy.cuda import cublas, device
 
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    m, k, n = *x.shape[-2:], y.shape[-1]
+    m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
     out = cp.empty((*batch, m, n), dtype=x.dtype)
     if not out.size or not k:
         out.fill(0)
@@ -355,51 +367,55 @@ def kernel(name: str, function: str) -> Any:
     return module.get_function(function)
 
 
-#: the CUDA type of each dtype that `kernels/scatter.cu` adds
 C_TYPES = {
     "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
     "int8": "signed char", "uint8": "unsigned char", "int16": "short", "int32": "int", "int64": "long long",
 }  # fmt: skip
 
 
-def add_at(x: Any, index: Any, values: Any) -> None:
-    """`x[index] += values`, where an index that occurs twice is added to twice."""
-    index = index if isinstance(index, tuple) else (index,)
-    if not any(isinstance(i, (ndarray, np.ndarray, list)) for i in index):
-        x[index] += values
-        return
+def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
+    """`x[index] = by(x[index], values)`, once for each time that an element is meant.
+
+    `by` is "add", "multiply", "maximum" or "minimum".
+    """
     if x.dtype.kind == "b":
-        x[index] |= values
+        if by not in ("add", "maximum"):
+            raise NotImplementedError(f"no scatter of booleans by {by} on CUDA")
+        wider = x.astype(np.uint8)
+        combine_at(wider, index, cp.asarray(values).astype(np.uint8), "maximum")
+        x[...] = wider
         return
+    index = index if isinstance(index, tuple) else (index,)
     target = x if x.flags.c_contiguous else copy(x)
-    rows, length = _rows(x.shape, index)
-    values = cp.broadcast_to(cp.asarray(values, dtype=x.dtype), (*rows.shape, *x.shape[x.ndim - length :]))
-    length = math.prod(x.shape[x.ndim - length :])
-    if x.dtype.kind == "c":  # real and imaginary parts are added by themselves
+    rows, rest = _rows(x.shape, index)
+    values = cp.broadcast_to(cp.asarray(values, dtype=x.dtype), (*rows.shape, *rest))
+    if x.dtype.kind != "c":
+        _scatter(by, target, rows, values, math.prod(rest))
+    elif by == "add":  # the parts of complex numbers are added by themselves
         part = x.real.dtype
-        _scatter_add(target.view(part), rows, cp.ascontiguousarray(values).view(part), 2 * length)
+        _scatter(by, target.view(part), rows, cp.ascontiguousarray(values).view(part), 2 * math.prod(rest))
     else:
-        _scatter_add(target, rows, cp.ascontiguousarray(values), length)
+        raise NotImplementedError(f"no scatter of complex numbers by {by} on CUDA")
     if target is not x:
         x[...] = target
 
 
-def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, int]:
-    """The rows that an index picks, where x is seen as rows, and the number of dimensions that make up a row."""
+def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
+    """The rows that an index picks from an array that is seen as rows, and the shape of a row."""
     if len(index) <= len(shape) and all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
         rows: Any = 0
         for n, i in zip(shape, index):
             rows = rows * n + cp.where(i < 0, i + n, i).astype(np.int64)
-        return rows, len(shape) - len(index)
-    return cp.arange(math.prod(shape)).reshape(shape)[index], 0
+        return rows, shape[len(index) :]
+    return cp.arange(math.prod(shape)).reshape(shape)[index], ()
 
 
-def _scatter_add(x: Any, rows: Any, values: Any, length: int) -> None:
+def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
     count = values.size
     if count:
-        add = kernel("scatter", f"scatter_add<{C_TYPES[x.dtype.name]}>")
-        rows = cp.ascontiguousarray(rows)
-        add((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
+        scatter = kernel("scatter", f"scatter<{by}, {C_TYPES[x.dtype.name]}>")
+        rows, values = cp.ascontiguousarray(rows), cp.ascontiguousarray(values)
+        scatter((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
 
 
 # --- random numbers ---

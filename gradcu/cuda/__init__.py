@@ -1,7 +1,7 @@
 """CUDA devices, under the names of `torch.cuda`: what there is, which is current, memory, streams.
 
-Without CuPy, a driver or a device everything here behaves as in a PyTorch that was built for the CPU: questions are
-answered (not available, 0 devices, 0 bytes), and what needs a device raises RuntimeError with the command that mends it.
+Without CuPy, a driver or a device all behaves as in a PyTorch that was built for the CPU: questions are answered (not
+available, 0 devices, 0 bytes), and what needs a device raises RuntimeError with the command that mends it.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def set_device(device: Any) -> None:
     backends.cuda().using(_cuda_device(device)).use()
 
 
-class device:  # noqa: N801
+class device:
     """A block in which "cuda" stands for the given device; None and negative numbers change nothing.
 
     >>> with device(0):
@@ -141,8 +141,8 @@ class device:  # noqa: N801
     """
 
     def __init__(self, device: Any) -> None:
-        changes = not (device is None or isinstance(device, int) and device < 0)
-        self.idx = _cuda_device(device).index if changes else -1
+        changes = not (device is None or (isinstance(device, int) and device < 0))
+        self.idx: int = _cuda_device(device).index if changes else -1  # type: ignore[assignment]
 
     def __enter__(self) -> None:
         if self.idx >= 0:
@@ -154,7 +154,7 @@ class device:  # noqa: N801
             set_device(self._before)
 
 
-class device_of(device):  # noqa: N801
+class device_of(device):
     """A block in which "cuda" stands for the device of a tensor; one on the CPU changes nothing."""
 
     def __init__(self, obj: Tensor) -> None:

@@ -64,11 +64,20 @@ class Elementwise(Primitive):
 
     def apply(self, args: Any, attributes: tuple = ()) -> Tensor:
         """Bring operands to one dtype and device, by recorded conversions, and record."""
-        if len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.dtype.kind == "f":
-            return self.record(args, attributes)
         return self.record(self.prepare(args), attributes)
 
-    def prepare(self, args: Any) -> list[Any]:
+    def record(self, inputs: Any, attributes: tuple = ()) -> Any:
+        """As any primitive's; bfloat16 is computed in float32, which its arrays would become beside a number."""
+        if any(isinstance(t, Tensor) and t._array.dtype.kind == "V" for t in inputs):
+            wide = [t.to(dtypes.float32) if isinstance(t, Tensor) and t.dtype is dtypes.bfloat16 else t for t in inputs]  # type: ignore[attr-defined]
+            result = super().record(wide, attributes)
+            return result.to(dtypes.bfloat16) if result.dtype is dtypes.float32 else result
+        return super().record(inputs, attributes)
+
+    def prepare(self, args: Any) -> Any:
+        """The operands in one dtype and on one device."""
+        if _alike(args):
+            return args
         ranked, devices_seen = [], []
         for t in args:
             if isinstance(t, Tensor):
@@ -112,7 +121,7 @@ class Elementwise(Primitive):
         key = (1, 0, False)
         differentiable, nodes = self.vjp is not None, self._nodes
 
-        def function(input: Tensor, *attributes: Any, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        def function(input: Tensor, *attributes: Any, out: Tensor | None = None) -> Tensor:
             try:
                 a = input._array
             except AttributeError:
@@ -258,6 +267,22 @@ def _bind(forward: Callable) -> Callable:
     return functools.partial(forward, backends.host)
 
 
+def _alike(args: Any) -> bool:
+    """Whether operands need no conversion: float32 or float64 on the CPU, or Python numbers."""
+    common = None
+    for t in args:
+        if isinstance(t, Tensor):
+            a = t._array
+            d = a.dtype
+            if common is None and (d is _f32 or d is _f64):
+                common = d
+            if d is not common or type(a) is not _ndarray:
+                return False
+        elif t is not None and type(t) is not float and type(t) is not int:
+            return False
+    return common is not None
+
+
 def is_number(y: Any) -> bool:
     """Whether an operand counts as a Python number."""
     return isinstance(y, (int, float, complex, backends.host.generic))
@@ -294,6 +319,11 @@ def write_out(result: Any, out: Tensor, name: str) -> Tensor:
         )
     if out._array.shape != result._array.shape:
         out._array = backends.namespaces[type(result._array)].empty(result._array.shape, dtype=out._array.dtype)
+    elif 0 in out._array.strides and any(n > 1 and not s for n, s in zip(out._array.shape, out._array.strides)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation ({name})."
+        )
     out._array[...] = result._array
     if out._counter is not None:
         out._counter.value += 1

@@ -118,7 +118,7 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
             results = _after(node, results, g, create)
         if not retain and node.releases:
             node.saved = freed
-        for edge, r in zip(node.edges, results):  # noqa: B905 (lengths are the op's own; checking costs time)
+        for edge, r in zip(node.edges, results):
             if edge is None or r is None:
                 continue
             n = edge._outputs

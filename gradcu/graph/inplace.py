@@ -1,4 +1,4 @@
-"""In-place forms: the operation is computed aside, written over the tensor's memory, and its history replaces the old."""
+"""In-place forms: the operation is computed aside and written over the tensor's memory, its history replaces the old."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from .. import backends, dtypes
 from ..tensor import Tensor, edge_of, from_array
 from .modes import state
-from .views import change, changed, check_inplace
+from .node import Node, Output, sequence
+from .views import change, changed, check_inplace, replay_array
 
 _ndarray = backends.host.ndarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
@@ -25,10 +26,11 @@ def inplace(function: Callable, name: str) -> Callable:
             return self
         edge = edge_of(self) if state.grad else None
         old = from_array(self._array, edge, edge is not None)
+        since = next(sequence)
         new = function(old, *args, **kwargs)
         reference = weakref.ref(old)
         del old
-        return assign(self, reference(), new, name)
+        return assign(self, reference(), new, name, since)
 
     method.__name__ = method.__qualname__ = name
     method.__wrapped__ = function  # type: ignore[attr-defined]  # for `inspect.signature`
@@ -60,8 +62,10 @@ def overwrite(t: Tensor, ufunc: Any, args: tuple) -> bool:
     return True
 
 
-def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str) -> Tensor:
+def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str, since: int) -> Tensor:
     """Write `new` over `t`; `saved` is the stand-in for `t` it was computed from, if backward needs that.
+
+    since: the sequence number before that.
 
     Raises RuntimeError if the shape or the kind of dtype would have to change.
     """
@@ -75,8 +79,13 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str) -> Tensor:
             raise RuntimeError(f"{name}: result type {new.dtype} can't be cast to the desired output type {t.dtype}")
         new = new.to(t.dtype)  # type: ignore[attr-defined]
     node = new._node
+    if node is not None and t._view is not None:
+        check_inplace(t, recorded=True)
     if saved is not None:
-        saved._array = backends.namespaces[type(a)].copy(a)  # what backward needs is about to be overwritten
+        xp = backends.namespaces[type(a)]
+        saved._array = xp.copy(a)  # what backward needs is about to be overwritten
+        if saved._counter is not None:
+            _move_views(saved, node, since, xp)
     try:
         a[...] = new._array
     except ValueError:
@@ -86,3 +95,17 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str) -> Tensor:
         ) from None
     change(t, node, name)
     return t
+
+
+def _move_views(saved: Tensor, node: Any, since: int, xp: Any) -> None:
+    """Let the views of `saved` that nodes recorded `since` have saved look at its new memory."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        node = node.node if type(node) is Output else node
+        if isinstance(node, Node) and node.order < since and node not in seen:
+            seen.add(node)
+            waiting += node.edges
+            for value in node.saved:
+                if isinstance(value, Tensor) and value._view is not None and value._view.base is saved:
+                    value._array = replay_array(xp, saved._array, value._view.steps)

@@ -5,6 +5,7 @@ names of a formula's parameters say what it needs, and only that is saved:
 
     x, y, ...        an input, by the name that the forward formula gives it
     out              the result (a tuple if there are several)
+    rest             of several results those but the first, which users may then write to
     axis, ...        an attribute: a parameter of the forward formula that is no tensor
     x_shape, x_dtype the shape and raw dtype of the input x, without keeping x
 
@@ -31,6 +32,7 @@ from .node import Node, Output, make
 from .recorded import namespace
 from .version import InferenceVersion
 from .views import mark_view
+from .written import parameters, rebuild, write_backward, write_record
 
 _host, _namespaces = backends.host, backends.namespaces
 
@@ -113,6 +115,9 @@ class Primitive:
 
     def record(self, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
         """Compute, and leave a node behind if an input requires grad."""
+        if self.outputs == 1 and not self.variadic and self.kind != "elementwise":
+            self.record = write_record(self)  # type: ignore[method-assign]
+            return self.record(inputs, attributes)
         tensors = inputs[0] if self.variadic else inputs
         arrays, edges, mask, scalars, counted, bit, kind = [], [], 0, 0, False, 1, None
         for t in tensors:
@@ -147,9 +152,7 @@ class Primitive:
             if record:
                 kind = out._array.dtype.kind
                 if kind in "fcV":
-                    out._node = self.link(
-                        mask, scalars, counted, tensors, edges, attributes, out._array, kind == "c"
-                    )
+                    out._node = self.link(mask, scalars, counted, tensors, edges, attributes, out._array, kind == "c")
                     out._rg = True
             if self.view and (self.view is True or xp.is_view(out._array, arrays[0])):
                 mark_view(out, tensors[0], self, attributes)
@@ -169,7 +172,13 @@ class Primitive:
         return outs
 
     def make_node(
-        self, mask: int, tensors: Sequence[Any], edges: Sequence[Any], attributes: tuple, out: Any, complex_: bool = False
+        self,
+        mask: int,
+        tensors: Sequence[Any],
+        edges: Sequence[Any],
+        attributes: tuple,
+        out: Any,
+        complex_: bool = False,
     ) -> Node:
         """The node of a call made elsewhere: `mask` has a bit for each input that needs a gradient."""
         scalars = sum(1 << i for i, t in enumerate(tensors) if not isinstance(t, Tensor))
@@ -223,6 +232,8 @@ class Primitive:
             base = n[:-6]
             if n == "out":
                 sources.append("out")
+            elif n == "rest":
+                sources.append("out[1:]")
             elif n in self.inputs:
                 i = self.inputs.index(n)
                 if self.variadic:
@@ -255,13 +266,13 @@ class Primitive:
             "sources": dict(zip(wanted, sources)),
             "save": staticmethod(eval(f"lambda tensors, attributes, out: ({saves})")),
             "count": staticmethod(eval(f"lambda tensors: {count}", scope)),
-            "releases": bool(tensors) or "out" in wanted,
+            "releases": bool(tensors) or "out" in wanted or "rest" in wanted,
             "saved_names": (*(_SHOWN.get(n, n) for n in wanted), *self.constants),
             "constants": self.constants,
             "primitive": self,
             "write": staticmethod(
                 functools.partial(
-                    _write, self, formulas, wanted, tensors, needs, joint, complex_ and self.holomorphic
+                    write_backward, self, formulas, wanted, tensors, needs, joint, complex_ and self.holomorphic
                 )
             ),
         }
@@ -275,105 +286,17 @@ class Primitive:
 registry: dict[str, Primitive] = {}
 
 
-def parameters(function: Callable) -> tuple[str, ...]:
-    """The names of a function's parameters."""
-    code = function.__code__
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-
 def saved_version(counter: Any) -> int:
     """The count of a value about to be saved. Raises RuntimeError for inference tensors."""
     if counter is None:
         return 0
     if type(counter) is InferenceVersion:
         raise RuntimeError(
-            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor "
+            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a "
+            "normal tensor "
             "and use it in autograd."
         )
     return counter.value
-
-
-def _write(
-    op: Primitive,
-    formulas: Sequence[Callable | None],
-    wanted: Sequence[str],
-    tensors: Sequence[str],
-    needs: tuple[bool, ...],
-    joint: bool,
-    conjugate: bool,
-    way: str,
-) -> Callable:
-    """The function that runs a node, as text: unpack, check versions, call the formulas.
-
-    For multiply, on raw arrays:
-
-        def raw(node, g, xp):
-            saved = node.saved
-            if type(saved) is not tuple: raise stale(node)
-            y, x = saved
-            version = 0
-            if y._counter is not None: version += y._counter.value
-            if x._counter is not None: version += x._counter.value
-            if version != node.version: raise stale(node)
-            return f0(xp, g, y._array), f1(xp, g, x._array)
-
-    `raw0` is the same for 0-d results, whose gradients are NumPy scalars on the CPU: with scalars as partners (`[()]`)
-    they are an order faster than with 0-d arrays. `recorded` hands over the saved tensors themselves.
-    """
-    inner = {"raw": "._array", "raw0": "._array[()]", "recorded": ""}[way]
-    lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: raise stale(node)"]
-    if wanted:
-        lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
-    checks_out = "out" in wanted
-    if tensors or checks_out:
-        lines.append("version = 0")
-        for n in tensors:
-            if op.variadic:
-                lines.append(f"version += sum(t._counter.value for t in {n} if t._counter is not None)")
-            else:
-                lines.append(f"if {n}._counter is not None: version += {n}._counter.value")
-        if checks_out:
-            lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
-        lines.append("if version != node.version: raise stale(node)")
-    value = {}
-    for n in wanted:
-        value[n] = n
-        if n in tensors:
-            value[n] = f"[t{inner} for t in {n}]" if op.variadic else f"{n}{inner}"
-        elif n == "out":
-            value[n] = {"raw": "out", "raw0": "out" if op.outputs != 1 else "out[()]", "recorded": "rebuild(node, out)"}[way]
-    if conjugate:
-        lines.append("g = [None if one is None else xp.conj(one) for one in g]" if op.several else "g = xp.conj(g)")
-    calls = []
-    for i, f in enumerate(formulas):
-        if f is None:
-            calls.append("None")
-        else:
-            names = ("needs" if n == "needs" else value[n] for n in parameters(f)[2:])
-            calls.append(f"f{i}(xp, g{''.join(', ' + n for n in names)})")
-    result = calls[0] if joint else f"({', '.join(calls)},)"
-    if conjugate:
-        result = f"[None if r is None else xp.conj(r) for r in {result}]"
-    lines.append(f"return {result}")
-    scope: dict[str, Any] = {"stale": stale, "rebuild": rebuild, "needs": needs}
-    scope.update({f"f{i}": f for i, f in enumerate(formulas)})
-    text = "\n    ".join(lines)
-    exec(compile(text, f"<gradcu {op.name}>", "exec"), scope)
-    return scope[way]
-
-
-def rebuild(node: Node, out: Any) -> Any:
-    """The saved result as a tensor around its node, when a graph of the backward is made."""
-    if type(out) is tuple:
-        positions = node.primitive.differentiable  # type: ignore[attr-defined]
-        several = len(positions) > 1
-        return tuple(
-            from_array(a, (Output(node, positions.index(i)) if several else node), True)
-            if i in positions
-            else from_array(a)
-            for i, a in enumerate(out)
-        )
-    return from_array(out, node, True)
 
 
 def saved_value(node: Node, name: str) -> Any:

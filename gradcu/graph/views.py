@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tensor import Tensor, edge_of, version_of
 from .modes import state
-from .node import Node, Output, by_array, make
+from .node import Node, Output, make
 from .version import InferenceVersion
 
 
@@ -27,8 +27,11 @@ class View:
         """The tensor's edge, renewed if the memory has been changed since it was made."""
         now = tensor._counter.value
         if self.version != now:
-            self.version = now
             if edge_of(self.base) is not None:
+                if self.kind:
+                    if not state.grad:
+                        return tensor._node
+                    raise forbidden(tensor, "its base or another view of its base has been modified inplace")
                 before = state.grad
                 state.grad = True
                 try:
@@ -36,10 +39,30 @@ class View:
                 finally:
                     state.grad = before
                 tensor._node, tensor._rg = again._node, True
-                if self.kind == "no_grad":
-                    self.kind = ""
+            self.version = now
         node = tensor._node
         return tensor if node is None and tensor._rg else node
+
+
+def forbidden(t: Tensor, what: str) -> RuntimeError:
+    """The error for a view that PyTorch does not follow through changes in place; `what` was done to it."""
+    if t._view.kind == "multi":  # type: ignore[union-attr]
+        node = t._node
+        name = "a view function" if node is None else (node.node if type(node) is Output else node).name()
+        return RuntimeError(
+            f"Output {t.output_nr} of {name} is a view and {what}. This view is the output of a function that returns "
+            "multiple views. Such functions do not allow the output views to be modified inplace. You should "
+            "replace the "
+            "inplace operation by an out-of-place one."
+        )
+    return RuntimeError(
+        f"A view was created in no_grad mode and {what} with grad mode enabled. Given that this use case is "
+        "ambiguous and "
+        "error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both "
+        "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+        "the inplace "
+        "to be tracked)."
+    )
 
 
 def replay(whole: Any, steps: tuple) -> Any:
@@ -62,8 +85,9 @@ def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple,
     result._counter = counter
     if type(counter) is InferenceVersion or state.inference:
         return
-    if not kind and not state.grad:
+    if not state.grad:
         kind = "no_grad"
+        result._rg = result._array.dtype.kind in "fcV" and source.requires_grad  # a leaf of its own, as PyTorch's
     view = source._view
     if view is None:
         result._view = View(source, ((primitive, attributes),), kind, counter.value)
@@ -106,12 +130,16 @@ def _copy(xp: Any, g: Any, order: tuple[int, ...] | None) -> Any:
     return xp.copy(g.transpose(order)).transpose(sorted(range(len(order)), key=order.__getitem__))
 
 
-def check_inplace(t: Tensor, part: bool = False) -> None:
-    """Raise RuntimeError where PyTorch forbids to change `t`, or a part of it, in place."""
+def check_inplace(t: Tensor, part: bool = False, recorded: bool = False) -> None:
+    """Raise RuntimeError where PyTorch forbids to change `t`, or a part of it, in place.
+
+    recorded: whether the change has a history of its own.
+    """
     if type(t._counter) is InferenceVersion:
         if not state.inference:
             raise RuntimeError(
-                "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+                "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
+                "to get a "
                 "normal tensor before doing inplace update."
             )
         return
@@ -123,23 +151,8 @@ def check_inplace(t: Tensor, part: bool = False) -> None:
             what = "a view of a leaf Variable" if part else "a leaf Variable"
             raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
         return
-    if view.kind:
-        node = t._node
-        number = node.index if type(node) is Output else 0
-        name = "" if node is None else (node.node if type(node) is Output else node).name()
-        what = f"Output {number} of {name or 'a view function'} is a view and is being modified inplace. "
-        if view.kind == "multi" and edge_of(t) is not None:
-            raise RuntimeError(
-                what + "This view is the output of a function that returns multiple views. Such functions do not allow "
-                "the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-            )
-        if view.kind == "no_grad" and edge_of(view.base) is not None:
-            raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
-                "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
-                "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
-                "inplace to be tracked) or both outside (if you want the inplace to be tracked)."
-            )
+    if view.kind and (recorded or edge_of(view.base) is not None):
+        raise forbidden(t, "is being modified inplace")
     base = view.base
     if base._rg and base._node is None and base._view is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")

@@ -112,9 +112,9 @@ class Sequential(_Positions, Module):
 
     __rmul__ = __mul__
 
-    def forward(self, input: Any) -> Any:  # noqa: A002
+    def forward(self, input: Any) -> Any:
         for module in self._modules.values():
-            input = module(input)  # noqa: A001
+            input = module(input)
         return input
 
 
@@ -136,9 +136,7 @@ class ModuleList(_Positions, Module):
                 runs.append([i, i, text])
         if not runs:
             return f"{self._get_name()}()"
-        lines = [
-            f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}" for a, b, text in runs
-        ]
+        lines = [f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}" for a, b, text in runs]
         return f"{self._get_name()}(\n  " + "\n  ".join(line.replace("\n", "\n  ") for line in lines) + "\n)"
 
 
@@ -363,7 +361,9 @@ def _pairs(given: Any, owner: str) -> Iterable[tuple[str, Any]]:
     if isinstance(given, (Mapping, ModuleDict, ParameterDict)):
         return given.items()
     if not isinstance(given, Iterable):
-        raise TypeError(f"{owner}.update should be called with an iterable of key/value pairs, but got {typename(given)}")
+        raise TypeError(
+            f"{owner}.update should be called with an iterable of key/value pairs, but got {typename(given)}"
+        )
     pairs = list(given)
     for i, pair in enumerate(pairs):
         if not isinstance(pair, Iterable):

@@ -104,7 +104,8 @@ class _Conv(_ConvNd):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode, device, dtype
+            in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode, device,
+            dtype,
         )  # fmt: skip
 
     def _pads(self) -> list[int]:
@@ -122,14 +123,14 @@ class _Conv(_ConvNd):
             return [0] * self.dims
         return ["same"] * self.dims if self.padding == "same" else list(self.padding)[::-1]
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         convolve = getattr(F, f"conv{self.dims}d")
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._pads(), mode=self.padding_mode), 0  # noqa: A001
+            input, padding = F.pad(input, self._pads(), mode=self.padding_mode), 0
         return convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.weight, self.bias)
 
 
@@ -184,16 +185,16 @@ class _ConvTranspose(_ConvNd):
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode,
-            device, dtype,
+            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias,
+            padding_mode, device, dtype,
         )  # fmt: skip
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         convolve = getattr(F, f"conv_transpose{self.dims}d")
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return convolve(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
-    def _extra(self, input: Tensor, output_size: Any) -> tuple[int, ...]:  # noqa: A002
+    def _extra(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
         """The output padding that gives `output_size`. Raises ValueError if none does."""
         n = self.dims
         sizes = list(output_size)

@@ -1,6 +1,16 @@
 """`gradcu.nn.functional`: the functions behind the layers. They live in `gradcu.ops`, one block per operation."""
 
-from .. import ops
-from ..ops.expose import namespaces
+from __future__ import annotations
 
-globals().update(namespaces.get("nn.functional", {}))
+from typing import Any
+
+from ..ops import namespaces
+
+globals().update(namespaces["nn.functional"])
+
+
+def __getattr__(name: str) -> Any:
+    """Functions that were declared since: an operation of the user's own."""
+    if name in namespaces["nn.functional"]:
+        return namespaces["nn.functional"][name]
+    raise AttributeError(f"module 'gradcu.nn.functional' has no attribute '{name}'")

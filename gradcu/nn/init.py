@@ -74,7 +74,7 @@ def trunc_normal_(
         )
     low, high = (math.erf((edge - mean) / (std * math.sqrt(2.0))) for edge in (a, b))
     with no_grad():
-        tensor.uniform_(low, high, generator=generator)  # type: ignore[attr-defined]
+        tensor.uniform_(low, high, generator=generator)  # type: ignore[arg-type]
         return tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)  # type: ignore[attr-defined]
 
 
@@ -188,13 +188,11 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     return _fill(tensor, "masked_fill_", from_array(keys.argsort(0).argsort(0) < dropped), 0.0)
 
 
-def _deprecated(new: Callable) -> Callable:
+def _deprecated(new: Any) -> Callable:
     old = new.__name__[:-1]
 
     def function(*args: Any, **kwargs: Any) -> Tensor:
-        warnings.warn(
-            f"`nn.init.{old}` is now deprecated in favor of `nn.init.{old}_`.", FutureWarning, stacklevel=2
-        )
+        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{old}_`.", FutureWarning, stacklevel=2)
         return new(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = old

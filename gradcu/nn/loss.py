@@ -24,7 +24,7 @@ class _Loss(Module):
         for name, value in settings.items():
             setattr(self, name, value)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return self._call(input, target)
 
     def _call(self, *inputs: Tensor) -> Tensor:
@@ -191,7 +191,7 @@ class GaussianNLLLoss(_Loss):
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(None, None, reduction, full=full, eps=eps)
 
-    def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:  # type: ignore[override]  # noqa: A002
+    def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:  # type: ignore[override]
         return self._call(input, target, var)  # type: ignore[arg-type]
 
 

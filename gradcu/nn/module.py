@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 from ..dtypes import dtype
 from ..graph.hooks import Handle
 from ..graph.modes import no_grad
-from ..graph.op import Primitive
 from ..ops.convert import parse_to
 from ..tensor import Tensor
+from .backward import BackwardHooks
 from .parameter import Buffer, Parameter
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def typename(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
 
 
-class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):  # noqa: PYI024
+class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What `load_state_dict(strict=False)` did not find, and what it did not use."""
 
     __slots__ = ()
@@ -73,9 +73,7 @@ class Module:
     _non_persistent_buffers_set: set[str]
 
     def __init__(self) -> None:
-        self.__dict__.update(
-            training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set()
-        )
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What calling the module computes; every subclass defines it."""
@@ -355,7 +353,7 @@ class Module:
             clear_grad(parameter, set_to_none)
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Replace parameters, their gradients and buffers by what `fn` makes of them; parameters stay the same objects."""
+        """Replace the values of parameters, their gradients, and buffers by what `fn` makes of them."""
         for module in self.children():
             module._apply(fn)
         with no_grad():
@@ -380,17 +378,17 @@ class Module:
             raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={kind}")
 
         def convert(t: Tensor) -> Tensor:
-            return t.to(device, kind if t.is_floating_point() or t.is_complex() else None)  # type: ignore[attr-defined]
+            return t.to(device, kind if t.is_floating_point() or t.is_complex() else None)
 
         return self._apply(convert)
 
     def cpu(self) -> Self:
         """Move all parameters and buffers to the CPU."""
-        return self._apply(lambda t: t.cpu())  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.cpu())
 
     def cuda(self, device: Any = None) -> Self:
         """Move all parameters and buffers to a CUDA device."""
-        return self._apply(lambda t: t.cuda(device))  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.cuda(device))
 
     def type(self, dst_type: dtype | str) -> Self:
         """Convert all parameters and buffers."""
@@ -495,7 +493,9 @@ class Module:
         if strict:
             for what, keys in (("Unexpected", unexpected), ("Missing", missing)):
                 if keys:
-                    errors.insert(0, f"{what} key(s) in state_dict: {', '.join(f'{chr(34)}{k}{chr(34)}' for k in keys)}. ")
+                    errors.insert(
+                        0, f"{what} key(s) in state_dict: {', '.join(f'{chr(34)}{k}{chr(34)}' for k in keys)}. "
+                    )
         if errors:
             listed = "\n\t".join(errors)
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}")
@@ -547,19 +547,19 @@ class Module:
         """Put one value of a state_dict in its place; what is wrong with it, or ""."""
         if not isinstance(given, Tensor):
             return (
-                f'While copying the parameter named "{key}", expected gradcu.Tensor or Tensor-like object from checkpoint '
-                f"but received {type(given)}"
+                f'While copying the parameter named "{key}", expected gradcu.Tensor or Tensor-like object from '
+                f"checkpoint but received {type(given)}"
             )
         if own.dim() == 0 and given.shape == (1,):  # as PyTorch's before 0.4 wrote them
-            given = given[0]  # type: ignore[index]
+            given = given[0]
         if own.shape != given.shape:
             return (
-                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current "
-                f"model is {own.shape}."
+                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in "
+                f"current model is {own.shape}."
             )
         if not assign:
             with no_grad():
-                own.copy_(given)  # type: ignore[attr-defined]
+                own.copy_(given)
         elif isinstance(own, Parameter):
             same = isinstance(given, Parameter)
             self._parameters[name] = given if same else Parameter(given, requires_grad=own.requires_grad)
@@ -574,9 +574,7 @@ class Module:
             self._hooks = _Hooks()
         return self._hooks
 
-    def register_forward_pre_hook(
-        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Handle:
+    def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
         """Call `hook(module, args)` before `forward`; what it returns replaces the arguments.
 
         with_kwargs: `hook(module, args, kwargs)` that returns None or `(args, kwargs)`. prepend: before other hooks.
@@ -614,7 +612,7 @@ class Module:
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> Handle:
         """Call `hook(module, ...)` with the arguments of `_load_from_state_dict`, before it."""
-        return Handle(self._own_hooks().load_pre, (hook, True))
+        return _add(self._own_hooks().load_pre, (hook, True), False)
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> Handle:
         """Call `hook(module, incompatible_keys)` after `load_state_dict`; it may change the lists of keys."""
@@ -638,7 +636,11 @@ class Module:
                     changed = hook(self, args)
                     if changed is not None:
                         args = changed if isinstance(changed, tuple) else (changed,)
-            watch = _BackwardHooks(self, hooks) if hooks.backward or hooks.backward_pre else None
+            watch = (
+                BackwardHooks(self, hooks.backward_pre, hooks.backward)
+                if hooks.backward or hooks.backward_pre
+                else None
+            )
             if watch:
                 args = watch.on_inputs(args)
             result = self.forward(*args, **kwargs)
@@ -682,7 +684,7 @@ def clear_grad(t: Tensor, set_to_none: bool) -> None:
         t._grad = None
     else:
         t._grad = t._grad.detach()
-        t._grad.zero_()  # type: ignore[attr-defined]
+        t._grad.zero_()
 
 
 def _add(hooks: OrderedDict, hook: Any, prepend: bool) -> Handle:
@@ -690,101 +692,6 @@ def _add(hooks: OrderedDict, hook: Any, prepend: bool) -> Handle:
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle
-
-
-class _BackwardHooks:
-    """Watches one call of a module: identities before and after it have nodes that the module's hooks are put on."""
-
-    def __init__(self, module: Module, hooks: _Hooks) -> None:
-        self.module = module
-        self.before, self.after = list(hooks.backward_pre.values()), list(hooks.backward.values())
-        self.grad_outputs: tuple = ()
-        self.arguments, self.watched = 0, []  # the number of arguments, the positions of those that require grad
-
-    def on_inputs(self, args: tuple) -> tuple:
-        """The arguments, from behind a node that calls the backward hooks."""
-        self.arguments = len(args)
-        passed, self.watched, node = _pass(args)
-        if node is not None:
-            node.register_hook(lambda grads, _: self._finish(grads))
-        return passed
-
-    def on_outputs(self, result: Any) -> Any:
-        """The result, from behind a node that notes its gradients and calls the backward pre-hooks."""
-        single = isinstance(result, Tensor)
-        results = (result,) if single else tuple(result) if isinstance(result, (tuple, list)) else ()
-        passed, positions, node = _pass(results)
-        if node is None:
-            return result
-
-        def begin(grads: tuple) -> tuple:
-            grads = grads if isinstance(grads, tuple) else (grads,)
-            full = _spread(grads, positions, len(results))
-            for hook in self.before:
-                changed = hook(self.module, full)
-                if changed is not None:
-                    full = changed if isinstance(changed, tuple) else (changed,)
-            self.grad_outputs = full
-            if not self.watched:
-                self._finish(())
-            return tuple(full[i] for i in positions)
-
-        node.register_prehook(begin)
-        if single:
-            return passed[0]
-        return type(result)(*passed) if hasattr(result, "_fields") else type(result)(passed)
-
-    def _finish(self, grads: tuple) -> tuple | None:
-        full = _spread(grads, self.watched, self.arguments)
-        for hook in self.after:
-            changed = hook(self.module, full, self.grad_outputs)
-            if changed is not None:
-                if not self.watched:
-                    raise RuntimeError(
-                        "Backward hook for Modules where no input requires gradient should always return None or None "
-                        "for all gradients."
-                    )
-                full = changed if isinstance(changed, tuple) else (changed,)
-        return tuple(full[i] for i in self.watched)
-
-
-def _spread(values: Iterable, positions: list[int], length: int) -> tuple:
-    """`values` at `positions` of a tuple that is None elsewhere."""
-    full = [None] * length
-    for position, value in zip(positions, values, strict=False):
-        full[position] = value
-    return tuple(full)
-
-
-def _pass(values: tuple) -> tuple[tuple, list[int], Any]:
-    """`values` with those that require grad passed through one node; their positions; the node."""
-    positions = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
-    if not positions:
-        return values, positions, None
-    through = _boundary(len(positions)).record(([values[i] for i in positions],))
-    through = through if isinstance(through, tuple) else (through,)
-    passed = list(values)
-    for i, t in zip(positions, through, strict=True):
-        passed[i] = t
-    return tuple(passed), positions, through[0].grad_fn
-
-
-_boundaries: dict[int, Primitive] = {}
-
-
-def _boundary(count: int) -> Primitive:
-    """The identity of `count` tensors as one operation."""
-    if count not in _boundaries:
-        _boundaries[count] = Primitive(
-            f"module_boundary_{count}",
-            (lambda xp, x: x[0]) if count == 1 else lambda xp, x: tuple(x),
-            (lambda xp, g: (g,)) if count == 1 else lambda xp, g: tuple(g),
-            variadic=True,
-            outputs=count,
-            kind="linear",
-            node="BackwardHookFunctionBackward",
-        )
-    return _boundaries[count]
 
 
 __all__ = ["Module", "clear_grad", "typename"]

@@ -19,7 +19,7 @@ class _Pad(Module):
         super().__init__()
         self.padding = per_dim(padding, 2 * self.dims)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self) -> str:

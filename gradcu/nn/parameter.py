@@ -21,12 +21,12 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         return _around(cls, data).requires_grad_(requires_grad)  # type: ignore[return-value]
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+    def __repr__(self, **kwargs: Any) -> str:
+        return "Parameter containing:\n" + super().__repr__(**kwargs)
 
     def __deepcopy__(self, memo: dict) -> Parameter:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.detach().clone(), self._rg)  # type: ignore[attr-defined]
+            memo[id(self)] = type(self)(self.detach().clone(), self._rg)
         return memo[id(self)]
 
 

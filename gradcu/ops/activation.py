@@ -9,19 +9,18 @@ from ..graph.elementwise import Elementwise
 from ..graph.inplace import inplace as make_inplace
 from ..tensor import Tensor, wrap_dim
 from .elementwise import sigmoid
-from .expose import expose, namespaces
+from .expose import FUNCTIONS_IN_PLACE, expose, functions, namespaces
 
 
 class Activation(Elementwise):
-    """An elementwise operation with settings (its attributes) and an in-place form, `nn.functional.<name>_`."""
+    """An elementwise operation of floating numbers, with settings (its attributes) and an in-place form."""
 
     def __init__(self, name: str, *formulas: Any, **more: Any) -> None:
         super().__init__(name, *formulas, **({"kinds": "f"} | more))
         self.fast = self.unary()
         self.change = make_inplace(self.fast, f"{name}_")
-        namespaces.setdefault("nn.functional", {})[f"{name}_"] = self.change
 
-    def run(self, input: Tensor, inplace: bool, *settings: Any) -> Tensor:  # noqa: A002
+    def run(self, input: Tensor, inplace: bool, *settings: Any) -> Tensor:
         return self.change(input, *settings) if inplace else self.fast(input, *settings)
 
 
@@ -34,29 +33,29 @@ relu_ = Activation(
 )
 leaky_relu_ = Activation(
     "leaky_relu",
-    lambda xp, x, slope: xp.maximum(x, slope * x) if 0 <= slope <= 1 else xp.where(x > 0, x, slope * x),
+    lambda xp, x, slope=0.01: xp.maximum(x, slope * x) if 0 <= slope <= 1 else xp.where(x > 0, x, slope * x),
     lambda xp, g, x, slope: xp.where(x > 0, g, g * slope),
 )
 hardtanh_ = Activation(
     "hardtanh",
-    lambda xp, x, low, high: xp.minimum(xp.maximum(x, low), high),
+    lambda xp, x, low=-1.0, high=1.0: xp.minimum(xp.maximum(x, low), high),
     lambda xp, g, x, low, high: xp.where((x <= low) | (x >= high), 0, g),
     kinds="if",
 )
 threshold_ = Activation(
     "threshold",
-    lambda xp, x, threshold, value: xp.where(x <= threshold, value, x),
+    lambda xp, x, threshold=0.0, value=0.0: xp.where(x <= threshold, value, x),
     lambda xp, g, x, threshold: xp.where(x <= threshold, 0, g),
     kinds="if",
 )
 hardshrink_ = Activation(
     "hardshrink",
-    lambda xp, x, limit: xp.where((x >= -limit) & (x <= limit), 0, x),
+    lambda xp, x, limit=0.5: xp.where((x >= -limit) & (x <= limit), 0, x),
     lambda xp, g, x, limit: xp.where((x >= -limit) & (x <= limit), 0, g),
 )
 softshrink_ = Activation(
     "softshrink",
-    lambda xp, x, limit: x - xp.minimum(xp.maximum(x, -limit), limit),
+    lambda xp, x, limit=0.5: x - xp.minimum(xp.maximum(x, -limit), limit),
     lambda xp, g, x, limit: xp.where((x >= -limit) & (x <= limit), 0, g),
 )
 hardsigmoid_ = Activation(
@@ -72,28 +71,28 @@ hardswish_ = Activation(
 
 
 @expose(into="nn.functional")
-def relu(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """`max(input, 0)`; NaN stays. Raises RuntimeError for booleans and complex numbers."""
     return relu_.run(input, inplace)
 
 
-Tensor.relu_ = relu_.change  # type: ignore[attr-defined]
+setattr(Tensor, "relu_", relu_.change)  # noqa: B010
 
 
 @functional
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """`min(max(input, 0), 6)`."""
     return hardtanh_.run(input, inplace, 0, 6)
 
 
 @functional
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:  # noqa: A002
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """`input`, times `negative_slope` where it is negative."""
     return leaky_relu_.run(input, inplace, negative_slope)
 
 
 @functional
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """Limited to [min_val, max_val]; no gradient on the limits. Raises ValueError if min_val > max_val."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
@@ -103,19 +102,19 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 
 @expose(method=False, into="nn.functional")
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:  # noqa: A002
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`value` where `input` is not above `threshold`."""
     return threshold_.run(input, inplace, threshold, value)
 
 
 @expose(into="nn.functional")
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:  # noqa: A002
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """0 where `-lambd <= input <= lambd`."""
     return hardshrink_.fast(input, lambd)
 
 
 @functional
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:  # noqa: A002
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Moved towards zero by `lambd`, and 0 where that would change the sign. Raises RuntimeError if it is negative."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
@@ -123,13 +122,13 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:  # noqa: A002
 
 
 @functional
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """`input / 6 + 1 / 2`, limited to [0, 1]."""
     return hardsigmoid_.run(input, inplace)
 
 
 @functional
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """`input * hardsigmoid(input)` (Howard et al., 2019)."""
     return hardswish_.run(input, inplace)
 
@@ -145,7 +144,7 @@ prelu_ = Elementwise(
 
 
 @expose(into="nn.functional")
-def prelu(input: Tensor, weight: Tensor) -> Tensor:  # noqa: A002
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """`input`, times `weight` where it is negative: one weight, or one for each channel (dimension 1).
 
     Raises RuntimeError if the number of weights does not fit.
@@ -167,13 +166,13 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:  # noqa: A002
                 f"Found parameter numbers = {count} and channel size = {channels}."
             )
     if input.ndim > 1 or weight.ndim > input.ndim:
-        weight = weight.reshape((count, *(1,) * (input.ndim - 2)) if input.ndim > 1 else ())  # type: ignore[attr-defined]
+        weight = weight.reshape((count, *(1,) * (input.ndim - 2)) if input.ndim > 1 else ())
     return prelu_.apply((input, weight))
 
 
 @expose(method=False, into="nn.functional")
 def rrelu(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     lower: float = 1.0 / 8,
     upper: float = 1.0 / 3,
     training: bool = False,
@@ -187,17 +186,16 @@ def rrelu(
     return _rrelu_in_place(input, lower, upper) if inplace else _rrelu(input, lower, upper)
 
 
-def _rrelu(input: Tensor, lower: float, upper: float) -> Tensor:  # noqa: A002
-    return prelu_.apply((input, input.detach().clone().uniform_(lower, upper)))  # type: ignore[attr-defined]
+def _rrelu(input: Tensor, lower: float, upper: float) -> Tensor:
+    return prelu_.apply((input, input.detach().clone().uniform_(lower, upper)))  # type: ignore[arg-type]
 
 
 _rrelu_in_place = make_inplace(_rrelu, "rrelu_")
-namespaces["nn.functional"]["rrelu_"] = make_inplace(rrelu, "rrelu_")
 
 # --- exponentials ---
 
 
-def _elu(xp: Any, x: Any, alpha: float, scale: float = 1.0, inner: float = 1.0) -> Any:
+def _elu(xp: Any, x: Any, alpha: float = 1.0, scale: float = 1.0, inner: float = 1.0) -> Any:
     return xp.where(x > 0, x if scale == 1 else scale * x, (alpha * scale) * xp.expm1(inner * xp.minimum(x, 0)))
 
 
@@ -222,7 +220,9 @@ logsigmoid_ = Activation(
 )
 softplus_ = Activation(
     "softplus",
-    lambda xp, x, beta, limit: xp.where(x * beta > limit, x, xp.log1p(xp.exp(xp.minimum(x * beta, limit))) / beta),
+    lambda xp, x, beta=1.0, limit=20.0: xp.where(
+        x * beta > limit, x, xp.log1p(xp.exp(xp.minimum(x * beta, limit))) / beta
+    ),
     lambda xp, g, x, beta, limit: xp.where(x * beta > limit, g, g * xp.sigmoid(x * beta)),
 )
 
@@ -252,19 +252,19 @@ tanhshrink_ = Activation(
 
 
 @functional
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input`, and `alpha * (exp(input) - 1)` where it is negative (Clevert et al., 2015)."""
     return elu_.run(input, inplace, alpha, 1.0, 1.0)
 
 
 @expose(method=False, into="nn.functional")
-def selu(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """`scale * elu(input, alpha)` with the constants of Klambauer et al., 2017, which keep mean 0 and variance 1."""
     return elu_.run(input, inplace, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
 
 
 @expose(method=False, into="nn.functional")
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input`, and `alpha * (exp(input / alpha) - 1)` where it is negative (Barron, 2017).
 
     Raises RuntimeError if alpha is 0.
@@ -275,43 +275,43 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  #
 
 
 @functional
-def silu(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """`input * sigmoid(input)`, also called swish (Hendrycks and Gimpel, 2016)."""
     return silu_.run(input, inplace)
 
 
 @functional
-def mish(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """`input * tanh(softplus(input))` (Misra, 2019)."""
     return mish_.run(input, inplace)
 
 
 @functional
-def logsigmoid(input: Tensor) -> Tensor:  # noqa: A002
+def logsigmoid(input: Tensor) -> Tensor:
     """`log(sigmoid(input))` without overflow."""
     return logsigmoid_.fast(input)
 
 
 @functional
-def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:  # noqa: A002
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input > threshold`."""
     return softplus_.fast(input, beta, threshold)
 
 
 @functional
-def softsign(input: Tensor) -> Tensor:  # noqa: A002
+def softsign(input: Tensor) -> Tensor:
     """`input / (1 + abs(input))`."""
     return softsign_.fast(input)
 
 
 @functional
-def tanhshrink(input: Tensor) -> Tensor:  # noqa: A002
+def tanhshrink(input: Tensor) -> Tensor:
     """`input - tanh(input)`."""
     return tanhshrink_.fast(input)
 
 
 @functional
-def glu(input: Tensor, dim: int = -1) -> Tensor:  # noqa: A002
+def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim`, times the sigmoid of the second (Dauphin et al., 2016).
 
     Raises RuntimeError if the length is odd or `input` is 0-d.
@@ -353,7 +353,7 @@ gelu_tanh = Activation(
 
 
 @functional
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:  # noqa: A002
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """`input` times the probability that a standard normal is less (Hendrycks and Gimpel, 2016).
 
     `approximate="tanh"` uses their formula with tanh. Raises RuntimeError for another `approximate`.
@@ -363,3 +363,10 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:  # noqa: A002
     if approximate != "tanh":
         raise RuntimeError("approximate argument must be either none or tanh.")
     return gelu_tanh.fast(input)
+
+
+for _function in (relu, elu, hardtanh, leaky_relu, selu, celu, rrelu, threshold):
+    _name = f"{_function.__name__}_"
+    namespaces["nn.functional"][_name] = make_inplace(_function, _name)
+    if _name in FUNCTIONS_IN_PLACE:
+        functions[_name] = namespaces["nn.functional"][_name]

@@ -59,3 +59,96 @@ def scaled_dot_product_attention(
     if dropout_p > 0:
         weights = namespaces["nn.functional"]["dropout"](weights, dropout_p)
     return weights @ value
+
+
+@expose(into="nn.functional", function=False, method=False)
+def multi_head_attention_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    training: bool = True,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Tensor | None = None,
+    k_proj_weight: Tensor | None = None,
+    v_proj_weight: Tensor | None = None,
+    static_k: Tensor | None = None,
+    static_v: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """What `nn.MultiheadAttention` computes, of query (L, N, E), key and value (S, N, E), or the same without N.
+
+    Returns the output (L, N, E) and, with `need_weights`, the attention weights (N, L, S), averaged over the heads or
+    (N, heads, L, S). Boolean masks tell what may *not* be attended to. Raises AssertionError where shapes
+    do not fit.
+    """
+    F = namespaces["nn.functional"]
+    single = query.ndim == 2
+    if single:
+        query, key, value = (t.unsqueeze(1) for t in (query, key, value))  # type: ignore[attr-defined]
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)  # type: ignore[attr-defined]
+    if query.ndim != 3:
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor"
+        )
+    target, n, width = query.shape
+    if width != embed_dim_to_check:
+        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+    head = width // num_heads
+    if head * num_heads != width:
+        raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
+    if is_causal and attn_mask is None:
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+    if use_separate_proj_weight:
+        weights: tuple = (q_proj_weight, k_proj_weight, v_proj_weight)
+    else:
+        weights = in_proj_weight.chunk(3)  # type: ignore[union-attr, attr-defined]
+    biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)  # type: ignore[attr-defined]
+    q, k, v = (F["linear"](t, w, b) for t, w, b in zip((query, key, value), weights, biases))
+    if bias_k is not None and bias_v is not None:
+        k, v = (functions["cat"]([t, b.expand(1, n, width)]) for t, b in ((k, bias_k), (v, bias_v)))  # type: ignore[attr-defined]
+    q, k, v = (t.reshape(t.shape[0], n, num_heads, head).permute(1, 2, 0, 3) for t in (q, k, v))
+    if static_k is not None:
+        k = static_k.reshape(n, num_heads, -1, head)  # type: ignore[attr-defined]
+    if static_v is not None:
+        v = static_v.reshape(n, num_heads, -1, head)  # type: ignore[attr-defined]
+    if add_zero_attn:
+        k, v = (F["pad"](t, (0, 0, 0, 1)) for t in (k, v))
+    source = k.shape[2]
+    mask = None
+    for given in (attn_mask, key_padding_mask):
+        if given is None:
+            continue
+        if given is key_padding_mask:
+            part = given.reshape(n, 1, 1, -1)  # type: ignore[attr-defined]
+        else:
+            part = given if given.ndim == 2 else given.reshape(n, num_heads, *given.shape[1:])  # type: ignore[attr-defined]
+        if part.dtype is dtypes.bool:
+            part = functions["zeros"](part.shape, dtype=q.dtype, device=q.device).masked_fill(part, -math.inf)
+        if part.shape[-1] < source:  # what was added may be attended to
+            part = F["pad"](part, (0, source - part.shape[-1]))
+        mask = part if mask is None else mask + part
+    scores = (q * head**-0.5) @ k.transpose(-2, -1)
+    attention = functions["softmax"](scores if mask is None else scores + mask, -1)
+    dropped = F["dropout"](attention, dropout_p) if training and dropout_p > 0 else attention
+    mixed = (dropped @ v).permute(2, 0, 1, 3).reshape(target, n, width)
+    out = F["linear"](mixed, out_proj_weight, out_proj_bias)
+    shown = None
+    if need_weights:
+        shown = dropped.mean(1) if average_attn_weights else dropped
+    if single:
+        return out.squeeze(1), None if shown is None else shown.squeeze(0)
+    return out, shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import dtypes
 from ..graph.elementwise import Elementwise
 from ..tensor import Tensor
 from .arithmetic import operator
@@ -24,6 +25,7 @@ where_ = Masked(
     lambda xp, g, condition: xp.where(condition, g, 0),
     lambda xp, g, condition: xp.where(condition, 0, g),
     operands=3,
+    samples=lambda make: [(make(2, 3) > 0, make(2, 3), make(3)), (make() > 0, make(), make(2))],
 )
 masked_fill_ = Masked(
     "masked_fill",
@@ -32,12 +34,13 @@ masked_fill_ = Masked(
     lambda xp, g, mask: xp.where(mask, 0, g),
     lambda xp, g, mask: xp.where(mask, g, 0),
     operands=3,
+    samples=lambda make: [(make(2, 3) > 0, make(2, 3), make()), (make(3) > 0, make(2, 3), 1.5)],
     node={0: "MaskedFillBackward1", 4: "MaskedFillBackward0"},
 )
 
 
 @expose(out=True)
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:  # noqa: A002
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` holds, else `other`, broadcast and promoted; either may be a number.
 
     With the condition alone, the tuple of indices at which it holds. Raises RuntimeError unless it is boolean (uint8 is
@@ -55,18 +58,18 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:  # no
             raise RuntimeError(
                 f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
             )
-        condition = condition.bool()  # type: ignore[attr-defined]
+        condition = condition.to(dtypes.bool)
     return where_.apply((condition, input, other))
 
 
 @expose(function=False, name="where")
-def where_method(input: Tensor, condition: Tensor, other: Any) -> Tensor:  # noqa: A002
+def where_method(input: Tensor, condition: Tensor, other: Any) -> Tensor:
     """`input` where `condition` holds, else `other`."""
     return where(condition, input, other)
 
 
 @expose(inplace=True, out=True)
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A002
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`value`, a number or a 0-d tensor, where `mask` holds, else `input`; `mask` is broadcast.
 
     Raises RuntimeError unless the mask is boolean and the value fits the dtype of `input`, which is that of the result.
@@ -81,7 +84,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A00
             )
         if value.dtype is not input.dtype:
             _fits(value.dtype.is_complex, input)
-            value = value.to(input.dtype)  # type: ignore[attr-defined]
+            value = value.to(input.dtype)
     else:
         _fits(isinstance(value, complex), input)
         if isinstance(value, float) and input.dtype.category < 2:
@@ -89,7 +92,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A00
     return masked_fill_.apply((mask, input, value))
 
 
-def _fits(complex_: bool, input: Tensor) -> None:  # noqa: A002
+def _fits(complex_: bool, input: Tensor) -> None:
     if complex_ and not input.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 
@@ -97,10 +100,9 @@ def _fits(complex_: bool, input: Tensor) -> None:  # noqa: A002
 # --- the larger and the smaller ---
 
 
-
 def _larger(xp: Any, g: Any, x: Any, y: Any) -> Any:
-    """`g` where x is larger than y; half of it where they are equal."""
-    return xp.where(x == y, g / 2, xp.where(x > y, g, 0))
+    """`g` where x is larger than y, or one of them is NaN; half of it where they are equal."""
+    return xp.where(x == y, g / 2, xp.where(x < y, 0, g))
 
 
 maximum_ = Elementwise(
@@ -178,7 +180,7 @@ clip_ = Elementwise(
 
 
 @expose("clip", inplace=True, out=True)
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], which are numbers, tensors or None for no limit; `max` where min > max.
 
     Raises RuntimeError if both are None, and for complex tensors.
@@ -191,34 +193,34 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:  # noqa: A
     return _clamped(input, min, max, "clamp")
 
 
-def _clamped(input: Tensor, low: Any, high: Any, name: str) -> Tensor:  # noqa: A002
+def _clamped(input: Tensor, low: Any, high: Any, name: str) -> Tensor:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     return clip_.apply((input, low, high))
 
 
 @expose(inplace=True, out=True)
-def clamp_min(input: Tensor, min: Any) -> Tensor:  # noqa: A002
+def clamp_min(input: Tensor, min: Any) -> Tensor:
     """At least `min`, a number or a tensor."""
     return _clamped(input, min, None, "clamp_min")
 
 
 @expose(inplace=True, out=True)
-def clamp_max(input: Tensor, max: Any) -> Tensor:  # noqa: A002
+def clamp_max(input: Tensor, max: Any) -> Tensor:
     """At most `max`, a number or a tensor."""
     return _clamped(input, None, max, "clamp_max")
 
 
 nan_to_num_ = Elementwise(
     "nan_to_num",
-    lambda xp, x, nan, posinf, neginf: xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    lambda xp, x, nan=0.0, posinf=None, neginf=None: xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
     lambda xp, g, x: xp.where(xp.isfinite(x), g, 0),
 )
 
 
 @expose(inplace=True, out=True)
 def nan_to_num(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     nan: float | None = None,
     posinf: float | None = None,
     neginf: float | None = None,

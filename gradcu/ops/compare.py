@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import backends, dtypes
+from .. import dtypes
 from ..graph.elementwise import Elementwise
 from ..tensor import Tensor
 from .arithmetic import operator
@@ -29,7 +29,7 @@ for _name, _function, _alias, _kinds, _doc in (
 
 
 @expose()
-def equal(input: Tensor, other: Tensor) -> bool:  # noqa: A002
+def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same shape and elements."""
     if not isinstance(other, Tensor):
         raise TypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
@@ -38,7 +38,7 @@ def equal(input: Tensor, other: Tensor) -> bool:  # noqa: A002
 
 @expose()
 def isclose(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     other: Tensor,
     rtol: float = 1e-05,
     atol: float = 1e-08,
@@ -60,14 +60,14 @@ def isclose(
     if x.dtype.category < 2:
         if not rtol and not atol:
             return close
-        x, y = x.to(dtypes.float64), y.to(dtypes.float64)  # type: ignore[attr-defined]
-    distance = abs(x - y)  # type: ignore[arg-type]
-    return close | ((distance <= atol + rtol * abs(y)) & isfinite(distance))  # type: ignore[arg-type]
+        x, y = x.to(dtypes.float64), y.to(dtypes.float64)
+    distance = abs(x - y)
+    return close | ((distance <= atol + rtol * abs(y)) & isfinite(distance))
 
 
 @expose()
 def allclose(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     other: Tensor,
     rtol: float = 1e-05,
     atol: float = 1e-08,
@@ -75,6 +75,12 @@ def allclose(
 ) -> bool:
     """Whether all elements are close: see `isclose`."""
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
+
+
+@expose()
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not zero. Raises RuntimeError if there is not exactly one."""
+    return bool(input)
 
 
 # --- what kind of number ---
@@ -127,7 +133,7 @@ bitwise_right_shift = Elementwise(
     "bitwise_right_shift", lambda xp, x, y: _shift(xp, x, y, xp.right_shift), kinds="i", operands=2
 )
 public(bitwise_invert, "All bits inverted; booleans negated.", name="bitwise_not")
-Tensor.__invert__ = Tensor.bitwise_not  # type: ignore[attr-defined]
+setattr(Tensor, "__invert__", Tensor.bitwise_not)  # noqa: B010
 
 for _name, _dunder, _p, _doc in (
     ("bitwise_and", "and", Elementwise("bitwise_and", "bitwise_and", kinds="bi", operands=2), "The bits set in both."),

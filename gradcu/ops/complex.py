@@ -41,7 +41,7 @@ conj_ = Elementwise("conj", "conj", lambda xp, g: xp.conj(g), holomorphic=False)
 
 def _angle(xp: Any, x: Any) -> Any:
     """Of real numbers 0 or pi."""
-    return xp.angle(x) if x.dtype.kind == "c" else xp.where(x < 0, math.pi, 0 * x)
+    return xp.angle(x) if x.dtype.kind == "c" else xp.where(x < 0, math.pi, xp.where(x == x, 0, x))
 
 
 def _angle_x(xp: Any, g: Any, x: Any, x_dtype: Any) -> Any:
@@ -61,12 +61,13 @@ def _complex(xp: Any, x: Any, y: Any) -> Any:
 
 
 complex_ = Elementwise(
-    "complex", _complex, lambda xp, g: xp.real(g), lambda xp, g: xp.imag(g), holomorphic=False
+    "complex", _complex, lambda xp, g: xp.real(g), lambda xp, g: xp.imag(g), holomorphic=False, domain=(1.0, 3.0)
 )
 
 
 def _parts(xp: Any, x: Any) -> Any:
     """As an array of reals with one axis more. A view, whatever the strides."""
+    x = xp.asarray(x)  # a NumPy scalar has no memory to look at
     return xp.lib.stride_tricks.as_strided(x.real, (*x.shape, 2), (*x.strides, x.itemsize // 2))
 
 
@@ -79,49 +80,59 @@ as_real = Primitive(
     view=True,
     samples=lambda make: [(make(2, 3) * (1 + 0.5j),), (make() * 1j,)],
 )
+
+
+def _pairs(xp: Any, x: Any) -> Any:
+    """As complex numbers: a view if each pair lies together."""
+    if x.size and x.strides[-1] != x.itemsize:
+        x = xp.copy(x)
+    return x.view(xp.result_type(x.dtype, xp.complex64))[..., 0]
+
+
 as_complex = Primitive(
     "view_as_complex",
-    lambda xp, x: x.view(xp.result_type(x.dtype, xp.complex64))[..., 0],
+    _pairs,
     {"x": lambda xp, g: xp.view_as_real(g)},
     kind="linear",
     holomorphic=False,
-    view=True,
+    view="maybe",
     samples=lambda make: [(make(2, 3, 2),), (make(2),)],
 )
 
 
-def _only_complex(input: Tensor, name: str) -> None:  # noqa: A002
+def _only_complex(input: Tensor, name: str) -> None:
     if not input.dtype.is_complex:
         raise RuntimeError(f"{name} is not implemented for tensors with non-complex dtypes.")
 
 
 @expose(method=False)
-def real(input: Tensor) -> Tensor:  # noqa: A002
+def real(input: Tensor) -> Tensor:
     """The real part, as a view; real tensors are returned as they are."""
     return real_.record((input,)) if input.dtype.is_complex else input
 
 
 @expose(method=False)
-def imag(input: Tensor) -> Tensor:  # noqa: A002
+def imag(input: Tensor) -> Tensor:
     """The imaginary part, as a view. Raises RuntimeError for real tensors."""
     _only_complex(input, "imag")
     return imag_.record((input,))
 
 
-Tensor.real = property(real, lambda self, value: real(self).copy_(value), doc=real.__doc__)  # type: ignore[attr-defined]
-Tensor.imag = property(imag, lambda self, value: imag(self).copy_(value), doc=imag.__doc__)  # type: ignore[attr-defined]
+for _part in (real, imag):
+    _put = lambda self, value, part=_part: part(self).copy_(value)  # noqa: E731
+    setattr(Tensor, _part.__name__, property(_part, _put, doc=_part.__doc__))
 
 
 @expose()
-def view_as_real(input: Tensor) -> Tensor:  # noqa: A002
-    """A view with a last dimension of length 2 that holds real and imaginary parts. Raises RuntimeError for real tensors."""
+def view_as_real(input: Tensor) -> Tensor:
+    """A view whose last dimension, of length 2, holds the two parts. Raises RuntimeError for real tensors."""
     if not input.dtype.is_complex:
         raise RuntimeError("view_as_real is only supported for complex tensors")
     return as_real.record((input,))
 
 
 @expose()
-def view_as_complex(input: Tensor) -> Tensor:  # noqa: A002
+def view_as_complex(input: Tensor) -> Tensor:
     """A complex view of pairs of reals, which are the last dimension.
 
     Raises RuntimeError unless that dimension has length 2 and lies densely, and the others keep pairs whole.
@@ -129,7 +140,8 @@ def view_as_complex(input: Tensor) -> Tensor:  # noqa: A002
     a = input._array
     if input.dtype not in (dtypes.float32, dtypes.float64):
         raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {input.dtype}"
+            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            f"{input.dtype}"
         )
     if not a.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
@@ -142,32 +154,44 @@ def view_as_complex(input: Tensor) -> Tensor:  # noqa: A002
     return as_complex.record((input,))
 
 
-@expose(name="conj")
-def conj(input: Tensor) -> Tensor:  # noqa: A002
+@expose(method=False)
+def view_as_real_copy(input: Tensor) -> Tensor:
+    """`view_as_real`, copied."""
+    return view_as_real(input).clone()
+
+
+@expose(method=False)
+def view_as_complex_copy(input: Tensor) -> Tensor:
+    """`view_as_complex`, copied."""
+    return view_as_complex(input).clone()
+
+
+@expose()
+def conj(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors are returned as they are."""
     return conj_.record((input,)) if input.dtype.is_complex else input
 
 
 @expose(inplace=True, out=True)
-def conj_physical(input: Tensor) -> Tensor:  # noqa: A002
+def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugate, copied."""
     return conj(input)
 
 
 @expose()
-def resolve_conj(input: Tensor) -> Tensor:  # noqa: A002
+def resolve_conj(input: Tensor) -> Tensor:
     """The tensor itself: conjugation is never put off here."""
     return input
 
 
 @expose()
-def resolve_neg(input: Tensor) -> Tensor:  # noqa: A002
+def resolve_neg(input: Tensor) -> Tensor:
     """The tensor itself: negation is never put off here."""
     return input
 
 
 @expose(out=True)
-def angle(input: Tensor) -> Tensor:  # noqa: A002
+def angle(input: Tensor) -> Tensor:
     """The angle to the positive real axis, in [-pi, pi]: for real numbers 0 or pi."""
     return angle_.apply((input,))
 
@@ -182,7 +206,9 @@ def complex_of(real: Tensor, imag: Tensor) -> Tensor:
         if not isinstance(t, Tensor):
             raise TypeError(f"complex(): argument '{name}' must be Tensor, not {type(t).__name__}")
     if real.dtype.category != 2 or imag.dtype.category != 2:
-        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype} and {imag.dtype}")
+        raise RuntimeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype} and {imag.dtype}"
+        )
     if real.dtype is not imag.dtype:
         raise RuntimeError(
             f"Expected object of scalar type {real.dtype} but got scalar type {imag.dtype} for second argument"
@@ -191,9 +217,9 @@ def complex_of(real: Tensor, imag: Tensor) -> Tensor:
 
 
 @expose(method=False, out=True)
-def polar(abs: Tensor, angle: Tensor) -> Tensor:  # noqa: A002
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """The complex tensor with these lengths and angles. Raises RuntimeError unless both have one floating dtype."""
     for name, t in (("abs", abs), ("angle", angle)):
         if not isinstance(t, Tensor):
             raise TypeError(f"polar(): argument '{name}' must be Tensor, not {type(t).__name__}")
-    return complex_of(abs * angle.cos(), abs * angle.sin())  # type: ignore[attr-defined]
+    return complex_of(abs * angle.cos(), abs * angle.sin())

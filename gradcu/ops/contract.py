@@ -9,11 +9,42 @@ from typing import Any
 
 from ..graph.op import Primitive
 from ..tensor import Tensor, wrap_dim
-from .arithmetic import mul
+from .arithmetic import mul, multiply
 from .expose import expose, functions
 from .linalg import bmm_, mm_, not_tensor, type_name
 from .reduce import sum_
 from .shape import permute_dims, reshape_, unbroadcast
+
+# --- the diagonal ---
+
+take_diagonal = Primitive(
+    "take_diagonal",
+    lambda xp, x: xp.diagonal(x, 0, -2, -1),
+    {"x": lambda xp, g, x_shape: xp.put_diagonal(g, x_shape)},
+    kind="linear",
+    node="DiagonalBackward0",
+    samples=lambda make: [(make(3, 3),), (make(2, 3),), (make(2, 3, 2),), (make(0, 2),)],
+)
+
+
+def _put_diagonal(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    out = xp.zeros(shape, dtype=x.dtype)
+    i = xp.arange(x.shape[-1])
+    out[..., i, i] = x
+    return out
+
+
+put_diagonal = Primitive(
+    "put_diagonal",
+    _put_diagonal,
+    {"x": lambda xp, g: xp.take_diagonal(g)},
+    kind="linear",
+    node="DiagEmbedBackward0",
+    samples=lambda make: [(make(3), (3, 3)), (make(2), (2, 3)), (make(2, 2), (2, 3, 2)), (make(0), (0, 2))],
+)
+
+
+# --- einsum ---
 
 Labels = tuple[int, ...]
 
@@ -54,8 +85,7 @@ def _parse(equation: str) -> tuple[tuple[Labels, ...], Labels | None]:
     return sides, _parse_side(right, "the output") if arrow else None
 
 
-@functools.lru_cache(512)
-def _plan(
+def _labels(
     equation: str | tuple[tuple[Labels, ...], Labels | None], ndims: tuple[int, ...]
 ) -> tuple[tuple[Labels, ...], Labels]:
     """The labels of each operand's dimensions and of the result's.
@@ -101,58 +131,96 @@ def _plan(
     return full, expanded(out, hidden)
 
 
-@expose(method=False)
-def einsum(equation: Any, *operands: Any) -> Tensor:
-    """The sum of products of the operands' elements, with dimensions named by letters.
+class _Plan:
+    """The operations of one einsum: (primitive, numbers of its operands, attributes), each giving the next number."""
 
-    Dimensions that the part after `->` does not name are summed over; without it the result has those that are named
-    once, in alphabetical order. `...` stands for dimensions that broadcast. Lists of numbers may name dimensions too:
-    `einsum(x, [0, 1], y, [1, 2], [0, 2])`. Operands are contracted two by two, those that leave the least first.
-    Raises RuntimeError if the equation does not fit the operands.
+    def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.shapes = list(shapes)
+        self.steps: list[tuple[Primitive, tuple[int, ...], tuple]] = []
 
-    >>> einsum("ij,j->i", eye(2), tensor([1.0, 2.0]))
-    tensor([1., 2.])
-    """
-    if isinstance(equation, Tensor):
-        flat = (equation, *operands)
-        pairs = len(flat) // 2
-        tensors: list[Any] = list(flat[: 2 * pairs : 2])
-        numbered = tuple(tuple(_ELLIPSIS if n is Ellipsis else n for n in flat[i]) for i in range(1, len(flat), 2))
-        last = tuple(_ELLIPSIS if n is Ellipsis else n for n in flat[-1]) if len(flat) % 2 else None
-        for n in (*(n for side in numbered for n in side), *(last or ())):
-            if not _ELLIPSIS <= n < len(_LETTERS):
-                raise RuntimeError(f"einsum(): subscripts must be within the range [0, 52), but got {n}")
-        equation = (numbered, last)
-    else:
-        if not isinstance(equation, str):
-            raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}")
-        tensors = list(operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands)
-    if not tensors:
-        raise RuntimeError("einsum(): must provide at least one operand")
-    for t in tensors:
-        if not isinstance(t, Tensor):
-            raise not_tensor("einsum", operands=t)
-    sides, out = _plan(equation, tuple(t._array.ndim for t in tensors))
-    terms, sizes = _prepared(tensors, sides)
-    while len(terms) > 1:
-        i, j = _cheapest(terms, out, sizes) if len(terms) > 2 else (0, 1)
-        (x, x_labels), (y, y_labels) = terms[i], terms[j]
-        rest = {n for k, (_, labels) in enumerate(terms) if k not in (i, j) for n in labels}
-        terms = [t for k, t in enumerate(terms) if k not in (i, j)]
-        terms.append(_pair(x, x_labels, y, y_labels, rest.union(out), out, sizes))
-    x, labels = _summed(*terms[0], out)
-    x = _ordered(x, labels, tuple(n for n in out if n in labels))
-    if len(labels) != len(out):  # dimensions that are one long in every operand
-        x = reshape_.record((x,), (tuple(sizes[n] for n in out),))
-    return x
+    def add(self, primitive: Primitive, operands: tuple[int, ...], attributes: tuple, shape: tuple[int, ...]) -> int:
+        self.steps.append((primitive, operands, attributes))
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+    def reshaped(self, x: int, shape: tuple[int, ...]) -> int:
+        return x if self.shapes[x] == shape else self.add(reshape_, (x,), (shape,), shape)
+
+    def ordered(self, x: int, labels: Labels, order: Labels) -> int:
+        if labels == order:
+            return x
+        axes = tuple(labels.index(n) for n in order)
+        return self.add(permute_dims, (x,), (axes,), tuple(self.shapes[x][i] for i in axes))
+
+    def summed(self, x: int, labels: Labels, wanted: Any) -> tuple[int, Labels]:
+        """Summed over the labels that are not wanted."""
+        axes = tuple(i for i, n in enumerate(labels) if n not in wanted)
+        if not axes:
+            return x, labels
+        shape = tuple(n for i, n in enumerate(self.shapes[x]) if i not in axes)
+        return self.add(sum_, (x,), (axes, False), shape), tuple(n for n in labels if n in wanted)
+
+    def diagonal(self, x: int, labels: Labels) -> tuple[int, Labels]:
+        """With each label once."""
+        while len(set(labels)) < len(labels):
+            twice = next(n for n in labels if labels.count(n) > 1)
+            i = labels.index(twice)
+            j = labels.index(twice, i + 1)
+            rest = tuple(k for k in range(len(labels)) if k not in (i, j))
+            shape = tuple(self.shapes[x][k] for k in (*rest, i, j))
+            x = self.add(permute_dims, (x,), ((*rest, i, j),), shape)
+            x = self.add(take_diagonal, (x,), (), shape[:-1])
+            labels = (*(labels[k] for k in rest), twice)
+        return x, labels
+
+    def matrices(self, x: int, batch: int, rows: int) -> int:
+        """The dimensions after the batch made into two, of which the first holds `rows` of them."""
+        shape = self.shapes[x]
+        middle = batch + rows
+        return self.reshaped(x, (*shape[:batch], math.prod(shape[batch:middle]), math.prod(shape[middle:])))
+
+    def pair(
+        self, x: int, x_labels: Labels, y: int, y_labels: Labels, wanted: set[int], out: Labels
+    ) -> tuple[int, Labels]:
+        """The product of two operands, summed over what only they have.
+
+        Both are arranged as matrices, (batch, left, contracted) and (batch, contracted, right), by transposing views;
+        memory is copied only where several labels that do not lie together have to become one dimension.
+        """
+        x, x_labels = self.summed(x, x_labels, wanted.union(y_labels))
+        y, y_labels = self.summed(y, y_labels, wanted.union(x_labels))
+        place = {n: i for i, n in enumerate(out)}
+        if y_labels and x_labels and place.get(x_labels[-1], 0) > place.get(y_labels[-1], 0):
+            x, x_labels, y, y_labels = y, y_labels, x, x_labels  # the later labels of the result on the right
+        sizes = dict(zip(x_labels + y_labels, self.shapes[x] + self.shapes[y]))
+        shared = [n for n in x_labels if n in y_labels]
+        batch = tuple(n for n in shared if n in wanted)
+        contracted = tuple(n for n in shared if n not in wanted)
+        left = tuple(n for n in x_labels if n not in shared)
+        right = tuple(n for n in y_labels if n not in shared)
+        labels = batch + left + right
+        shape = tuple(sizes[n] for n in labels)
+        if not contracted:
+            x = self.ordered(x, x_labels, batch + left)
+            y = self.ordered(y, y_labels, batch + right)
+            x = self.reshaped(x, self.shapes[x] + (1,) * len(right))
+            own = self.shapes[y]
+            y = self.reshaped(y, own[: len(batch)] + (1,) * len(left) + own[len(batch) :])
+            return self.add(multiply, (x, y), (), shape), labels
+        x = self.matrices(self.ordered(x, x_labels, batch + left + contracted), len(batch), len(left))
+        y = self.matrices(self.ordered(y, y_labels, batch + contracted + right), len(batch), len(contracted))
+        made = (*shape[: len(batch)], self.shapes[x][-2], self.shapes[y][-1])
+        return self.reshaped(self.add(bmm_ if batch else mm_, (x, y), (), made), shape), labels
 
 
-def _prepared(tensors: Sequence[Tensor], sides: Sequence[Labels]) -> tuple[list[tuple[Tensor, Labels]], dict[int, int]]:
-    """The operands with each label once and without dimensions of length one; and the length of each label."""
+@functools.lru_cache(1024)
+def _plan(equation: Any, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
+    """What einsum does for operands of these shapes. Raises RuntimeError if the equation does not fit them."""
+    sides, out = _labels(equation, tuple(map(len, shapes)))
     sizes: dict[int, int] = {}
-    for i, (t, side) in enumerate(zip(tensors, sides)):
+    for i, (shape, side) in enumerate(zip(shapes, sides)):
         seen: dict[int, int] = {}
-        for label, n in zip(side, t._array.shape):
+        for label, n in zip(side, shape):
             if seen.setdefault(label, n) != n:
                 raise RuntimeError(
                     f"einsum(): subscript {_name(label)} is repeated for operand {i} but the sizes don't match, "
@@ -166,97 +234,81 @@ def _prepared(tensors: Sequence[Tensor], sides: Sequence[Labels]) -> tuple[list[
                     f"einsum(): subscript {_name(label)} has size {n} for operand {i} which does not broadcast with "
                     f"previously seen size {known}"
                 )
+    plan = _Plan(shapes)
     terms = []
-    for x, labels in zip(tensors, sides):
-        while len(set(labels)) < len(labels):
-            again = next(n for n in labels if labels.count(n) > 1)
-            i = labels.index(again)
-            j = labels.index(again, i + 1)
-            x = functions["diagonal"](x, 0, i, j)
-            labels = (*(n for k, n in enumerate(labels) if k not in (i, j)), again)
-        if 1 in x._array.shape:
-            kept = tuple(k for k, n in enumerate(x._array.shape) if n != 1)
-            x = reshape_.record((x,), (tuple(x._array.shape[k] for k in kept),))
-            labels = tuple(labels[k] for k in kept)
-        terms.append((x, labels))
-    return terms, sizes
+    for i, side in enumerate(sides):
+        x, labels = plan.diagonal(i, side)
+        kept = tuple(k for k, n in enumerate(plan.shapes[x]) if n != 1)
+        terms.append((plan.reshaped(x, tuple(plan.shapes[x][k] for k in kept)), tuple(labels[k] for k in kept)))
+    while len(terms) > 1:
+        i, j = _cheapest([labels for _, labels in terms], out, sizes) if len(terms) > 2 else (0, 1)
+        (x, x_labels), (y, y_labels) = terms[i], terms[j]
+        terms = [t for k, t in enumerate(terms) if k not in (i, j)]
+        wanted = {n for _, labels in terms for n in labels}.union(out)
+        terms.append(plan.pair(x, x_labels, y, y_labels, wanted, out))
+    x, labels = plan.summed(*terms[0], out)
+    x = plan.ordered(x, labels, tuple(n for n in out if n in labels))
+    plan.reshaped(x, tuple(sizes[n] for n in out))  # again with the dimensions of length one
+    return plan
 
 
-def _cheapest(terms: list[tuple[Tensor, Labels]], out: Labels, sizes: dict[int, int]) -> tuple[int, int]:
+def _cheapest(terms: Sequence[Labels], out: Labels, sizes: dict[int, int]) -> tuple[int, int]:
     """The two operands whose product grows memory least."""
     best, found = math.inf, (0, 1)
     for j in range(1, len(terms)):
         for i in range(j):
-            x, y = terms[i][1], terms[j][1]
-            rest = {n for k, (_, labels) in enumerate(terms) if k not in (i, j) for n in labels}.union(out)
-            left = math.prod(sizes[n] for n in {*x, *y} if n in rest)
-            cost = left - math.prod(sizes[n] for n in x) - math.prod(sizes[n] for n in y)
+            wanted = {n for k, labels in enumerate(terms) if k not in (i, j) for n in labels}.union(out)
+            made = math.prod(sizes[n] for n in {*terms[i], *terms[j]} if n in wanted)
+            cost = made - math.prod(sizes[n] for n in terms[i]) - math.prod(sizes[n] for n in terms[j])
             if cost < best:
                 best, found = cost, (i, j)
     return found
 
 
-def _summed(x: Tensor, labels: Labels, wanted: Any) -> tuple[Tensor, Labels]:
-    """Summed over the labels that are not wanted."""
-    axes = tuple(i for i, n in enumerate(labels) if n not in wanted)
-    if not axes:
-        return x, labels
-    return sum_.record((x,), (axes, False)), tuple(n for n in labels if n in wanted)
+@expose(method=False)
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """The sum of products of the operands' elements, with dimensions named by letters.
 
+    Dimensions that the part after `->` does not name are summed over; without it the result has those that are named
+    once, in alphabetical order. `...` stands for dimensions that broadcast. Lists of numbers may name dimensions too:
+    `einsum(x, [0, 1], y, [1, 2], [0, 2])`. Operands are contracted two by two, those that leave the least first.
+    Raises RuntimeError if the equation does not fit the operands.
 
-def _ordered(x: Tensor, labels: Labels, order: Labels) -> Tensor:
-    return x if labels == order else permute_dims.record((x,), (tuple(labels.index(n) for n in order),))
-
-
-def _pair(
-    x: Tensor, x_labels: Labels, y: Tensor, y_labels: Labels, wanted: set[int], out: Labels, sizes: dict[int, int]
-) -> tuple[Tensor, Labels]:
-    """The product of two operands, summed over what only they have.
-
-    Both are arranged as matrices, (batch, left, contracted) and (batch, contracted, right), by transposing views;
-    memory is copied only where several labels that do not lie together have to become one dimension.
+    >>> einsum("ij,j->i", eye(2), tensor([1.0, 2.0]))
+    tensor([1., 2.])
     """
-    if x._array.dtype != y._array.dtype:
-        raise RuntimeError(f"expected scalar type {type_name(x)} but found {type_name(y)}")
-    if x._array.dtype.kind == "b":
-        raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
-    x, x_labels = _summed(x, x_labels, wanted.union(y_labels))
-    y, y_labels = _summed(y, y_labels, wanted.union(x_labels))
-    position = {n: i for i, n in enumerate(out)}
-    if y_labels and x_labels and position.get(x_labels[-1], 0) > position.get(y_labels[-1], 0):
-        x, x_labels, y, y_labels = y, y_labels, x, x_labels  # the later labels of the result on the right
-    shared = [n for n in x_labels if n in y_labels]
-    batch = tuple(n for n in shared if n in wanted)
-    contracted = tuple(n for n in shared if n not in wanted)
-    left = tuple(n for n in x_labels if n not in shared)
-    right = tuple(n for n in y_labels if n not in shared)
-    if not contracted:
-        x = _ordered(x, x_labels, batch + left)
-        y = _ordered(y, y_labels, batch + right)
-        if left and right:
-            shape = x._array.shape
-            x = reshape_.record((x,), (shape + (1,) * len(right),))
-            shape = y._array.shape
-            y = reshape_.record((y,), (shape[: len(batch)] + (1,) * len(left) + shape[len(batch) :],))
-        elif right:
-            x = reshape_.record((x,), (x._array.shape + (1,) * len(right),))
-        elif left:
-            y = reshape_.record((y,), (y._array.shape + (1,) * len(left),))
-        return mul(x, y), batch + left + right
-    x = _as_matrices(_ordered(x, x_labels, batch + left + contracted), len(batch), len(left))
-    y = _as_matrices(_ordered(y, y_labels, batch + contracted + right), len(batch), len(contracted))
-    product = (bmm_ if batch else mm_).record((x, y))
-    shape = tuple(sizes[n] for n in batch + left + right)
-    return product if product._array.shape == shape else reshape_.record((product,), (shape,)), batch + left + right
+    if isinstance(equation, str):
+        values = list(operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands)
+    elif isinstance(equation, Tensor):
+        values, equation = _numbered((equation, *operands))
+    else:
+        raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}")
+    if not values:
+        raise RuntimeError("einsum(): must provide at least one operand")
+    try:
+        plan = _plan(equation, tuple([t._array.shape for t in values]))
+    except AttributeError:
+        raise not_tensor("einsum", **{f"operands[{i}]": t for i, t in enumerate(values)}) from None
+    if len(values) > 1:
+        dtype = values[0]._array.dtype
+        for t in values:
+            if t._array.dtype is not dtype and t._array.dtype != dtype:
+                raise RuntimeError(f"expected scalar type {type_name(values[0])} but found {type_name(t)}")
+        if dtype.kind == "b":
+            raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
+    for primitive, slots, attributes in plan.steps:
+        values.append(primitive.record([values[i] for i in slots], attributes))
+    return values[-1] if plan.steps else functions["view_as"](values[0], values[0])
 
 
-def _as_matrices(x: Tensor, batch: int, rows: int) -> Tensor:
-    """The dimensions after the batch made into two, of which the first holds `rows` of them."""
-    shape = x._array.shape
-    if rows == 1 and len(shape) == batch + 2:
-        return x
-    middle = batch + rows
-    return reshape_.record((x,), (shape[:batch] + (math.prod(shape[batch:middle]), math.prod(shape[middle:])),))
+def _numbered(flat: tuple) -> tuple[list[Any], Any]:
+    """Operands and equation of `einsum(x, [0, 1], y, [1, 2], [0, 2])`."""
+    sides = [tuple(_ELLIPSIS if n is Ellipsis else n for n in labels) for labels in flat[1::2]]
+    last = tuple(_ELLIPSIS if n is Ellipsis else n for n in flat[-1]) if len(flat) % 2 else None
+    for n in (n for side in (*sides, last or ()) for n in side):
+        if not _ELLIPSIS <= n < len(_LETTERS):
+            raise RuntimeError(f"einsum(): subscripts must be within the range [0, 52), but got {n}")
+    return list(flat[: 2 * len(sides) : 2]), (tuple(sides), last)
 
 
 @expose(method=False, out=True)
@@ -404,33 +456,8 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return sum_.record((product,), (wrap_dim(dim, product._array.ndim), False))
 
 
-# --- the diagonal ---
+# --- the trace ---
 
-take_diagonal = Primitive(
-    "take_diagonal",
-    lambda xp, x: xp.diagonal(x, 0, -2, -1),
-    {"x": lambda xp, g, x_shape: xp.put_diagonal(g, x_shape)},
-    kind="linear",
-    node="DiagonalBackward0",
-    samples=lambda make: [(make(3, 3),), (make(2, 3),), (make(2, 3, 2),), (make(0, 2),)],
-)
-
-
-def _put_diagonal(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
-    out = xp.zeros(shape, dtype=x.dtype)
-    i = xp.arange(x.shape[-1])
-    out[..., i, i] = x
-    return out
-
-
-put_diagonal = Primitive(
-    "put_diagonal",
-    _put_diagonal,
-    {"x": lambda xp, g: xp.take_diagonal(g)},
-    kind="linear",
-    node="DiagEmbedBackward0",
-    samples=lambda make: [(make(3), (3, 3)), (make(2), (2, 3)), (make(2, 2), (2, 3, 2)), (make(0), (0, 2))],
-)
 trace_ = Primitive(
     "trace",
     lambda xp, x: xp.trace(x),

@@ -109,7 +109,7 @@ class Windows:
         return columns.reshape(groups, channels // groups * self.count, n * self.length)
 
     def folded(self, xp: Any, columns: Any, n: int, channels: int) -> Any:
-        """The adjoint of `columns`: what positions have for the elements they see, added up, as (n, channels, *size)."""
+        """The adjoint of `columns`: what positions have for what they see, added up: (n, channels, *size)."""
         buffer = self.padded_zeros(xp, channels, n, columns.dtype)
         columns = columns.reshape(channels, self.count, n, self.length)
         for i, seen in enumerate(self.views(buffer, n)):
@@ -283,7 +283,7 @@ def numbers(value: Ints, count: int, what: str) -> tuple[int, ...]:
     return value
 
 
-def _check(name: str, d: int, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:  # noqa: A002
+def _check(name: str, d: int, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     for what, t in (("input", input), ("weight", weight)):
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}(): argument '{what}' must be Tensor, not {type(t).__name__}")
@@ -318,7 +318,8 @@ def _check_positive(stride: Sequence[int], dilation: Sequence[int], groups: int,
         raise RuntimeError("non-positive groups is not supported")
     if weight.shape[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
+            "size "
             f"[{list(weight.shape)}] instead"
         )
 
@@ -351,7 +352,7 @@ def _padding(padding: str | Ints, kernel: Sequence[int], stride: Any, dilation: 
 def _convolve(
     name: str,
     d: int,
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: Ints,
@@ -365,7 +366,7 @@ def _convolve(
     kernel = weight._array.shape[2:]
     pairs = _padding(padding, kernel, stride, dilation)
     x = input if input.ndim == d + 2 else input.unsqueeze(0)  # type: ignore[attr-defined]
-    n, channels, *size = x._array.shape
+    _, channels, *size = x._array.shape
     if channels != weight.shape[1] * groups:
         raise RuntimeError(
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(x.shape)} to have "
@@ -385,7 +386,7 @@ def _convolve(
 def _convolve_transposed(
     name: str,
     d: int,
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: Ints,
@@ -414,11 +415,14 @@ def _convolve_transposed(
             f"{weight.shape[0]} channels, but got {x.shape[1]} channels instead"
         )
     _check_bias(bias, weight, weight.shape[1] * groups, "transposed=1, ")
-    # Room for s - 1 more is what a stride leaves open; what output_padding adds beyond that no window reaches.
-    inside = [min(e, s - 1) for e, s in zip(extra, stride)]
+    # output_padding first takes back what padding cuts off at the end; a stride leaves room for s - 1 more; what is
+    # beyond that no window reaches.
+    uncut = [min(e, p[1]) for e, p in zip(extra, pairs)]
+    inside = [min(e - u, s - 1) for e, u, s in zip(extra, uncut, stride)]
+    pairs = tuple((p[0], p[1] - u) for p, u in zip(pairs, uncut))
     size = tuple(
-        (n - 1) * s - 2 * p[0] + dil * (k - 1) + e + 1
-        for n, s, p, dil, k, e in zip(x.shape[2:], stride, pairs, dilation, kernel, inside)
+        (n - 1) * s - sum(p) + dil * (k - 1) + i + 1
+        for n, s, p, dil, k, i in zip(x.shape[2:], stride, pairs, dilation, kernel, inside)
     )
     if min(size, default=1) <= 0:
         raise RuntimeError(
@@ -426,9 +430,9 @@ def _convolve_transposed(
             f"({' x '.join(map(str, size))}). Output size is too small"
         )
     out = convolution_input.record((x, weight), (size, stride, pairs, dilation, groups))
-    if inside != list(extra):
-        beyond = [part for e, i in zip(reversed(extra), reversed(inside)) for part in (0, e - i)]
-        out = namespaces["nn.functional"]["pad"](out, beyond)
+    beyond = [e - u - i for e, u, i in zip(extra, uncut, inside)]
+    if any(beyond):
+        out = namespaces["nn.functional"]["pad"](out, [part for n in reversed(beyond) for part in (0, n)])
     if bias is not None:
         out = out + bias.reshape(-1, *(1 for _ in size))  # type: ignore[attr-defined]
     return out if x is input else out.squeeze(0)
@@ -438,7 +442,7 @@ def _public(d: int, transposed: bool) -> Any:
     if transposed:
 
         def function(  # type: ignore[no-untyped-def]
-            input: Tensor,  # noqa: A002
+            input: Tensor,
             weight: Tensor,
             bias: Tensor | None = None,
             stride: Ints = 1,
@@ -447,14 +451,12 @@ def _public(d: int, transposed: bool) -> Any:
             groups: int = 1,
             dilation: Ints = 1,
         ) -> Tensor:
-            return _convolve_transposed(
-                name, d, input, weight, bias, stride, padding, output_padding, groups, dilation
-            )
+            return _convolve_transposed(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
     else:
 
         def function(
-            input: Tensor,  # noqa: A002
+            input: Tensor,
             weight: Tensor,
             bias: Tensor | None = None,
             stride: Ints = 1,
@@ -468,7 +470,8 @@ def _public(d: int, transposed: bool) -> Any:
     name = f"conv_transpose{d}d" if transposed else f"conv{d}d"
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
-        f"The adjoint of `conv{d}d` in its input: (N, C, {space}) and a weight of (C, O / groups, ...) give (N, O, ...)."
+        f"The adjoint of `conv{d}d` in its input: (N, C, {space}) and a weight of (C, O / groups, ...) give (N, O, "
+        "...)."
         "\n\n`output_padding` adds to one side of the result, whose size a stride leaves open."
         if transposed
         else f"The cross-correlation of (N, C, {space}) or (C, {space}) with a weight of (O, C / groups, ...).\n\n"

@@ -90,13 +90,13 @@ def number(value: Any, raw: Any) -> Any:
             value = int(value)
         except (OverflowError, ValueError):
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow") from None
-        high = (1 << (d.itemsize * 8 - d.is_signed)) - 1
-        if not (-high - d.is_signed) <= value <= high:
+        low, high = dtypes.limits(d)
+        if not (low or -high) <= value <= high:
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
         return value & high if kind == "u" else value
     if kind == "b":
         return bool(value)
-    if kind != "c" and math.isfinite(value) and abs(value) > dtypes.finfo(d).max:
+    if kind != "c" and math.isfinite(value) and abs(value) > dtypes.limits(d)[1]:
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     return value
 
@@ -389,6 +389,8 @@ def empty_permuted(
 
 def _bound(value: Any, name: str, argument: str) -> Any:
     """One end of a range: a Python number, from a number or a 0-d tensor."""
+    if type(value) is int or type(value) is float:
+        return value
     if isinstance(value, Tensor):
         if value._array.ndim:
             raise RuntimeError(
@@ -420,11 +422,12 @@ def arange(
     tensor([1.0000, 1.5000, 2.0000])
     """
     if end is None:
-        start, end = 0, start
+        start, end = None, start
     if end is None:
         raise TypeError('arange() missing 1 required positional arguments: "end"')
     start, end, step = (
-        _bound(v, "arange", n) for v, n in ((start or 0, "start"), (end, "end"), (1 if step is None else step, "step"))
+        default if v is None else _bound(v, "arange", n)
+        for v, n, default in ((start, "start", 0), (end, "end", 0), (step, "step", 1))
     )
     if any(isinstance(v, complex) for v in (start, end, step)):
         raise RuntimeError("value cannot be converted to type double without overflow")
@@ -432,7 +435,7 @@ def arange(
     whole = all(isinstance(v, int) for v in (start, end, step))
     if raw is None:
         raw = (dtypes.int64 if whole else dtypes.get_default_dtype()).numpy
-    if raw.kind in "iu":
+    if raw == dtypes.int64.numpy:
         if step != 0 and int(step) == 0:
             raise ValueError("step must be nonzero")
         start, end, step = (int(v) if math.isfinite(v) else v for v in (start, end, step))
@@ -442,21 +445,24 @@ def arange(
         raise RuntimeError("step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
+    span = end - start
+    if span * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    count = -((start - end) // step) if raw.kind in "iu" else math.ceil((end - start) / step)
+    count = -(-span // step) if isinstance(span, int) and isinstance(step, int) else math.ceil(span / step)
     where = devices.resolve(device) if out is None else out.device
     if raw.kind in "iu":
-        made = on(where, "arange", start, start + count * step, step, dtype=dtypes.int64.numpy)
+        made = on(where, "arange", count, dtype=dtypes.int64.numpy)
+        made *= int(step)
+        made += int(start)
     else:
         made = on(where, "arange", count, dtype=dtypes.float64.numpy)
         made *= step
         made += start
     if out is not None and out.numel() not in (0, count):
         warnings.warn(
-            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
-            f"the computed number of elements {count}. Note that this may occur as a result of rounding error. The "
-            f"out tensor will be resized to a tensor of shape ({count},).",
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not "
+            f"match the computed number of elements {count}. Note that this may occur as a result of rounding "
+            f"error. The out tensor will be resized to a tensor of shape ({count},).",
             UserWarning,
             stacklevel=2,
         )

@@ -91,7 +91,7 @@ def array_of(data: Any, dtype: dtypes.dtype | None) -> Any:
     if isinstance(data, Tensor):
         array = data._array
     elif isinstance(data, _host.ndarray):
-        array = checked(data)
+        array = checked(_host.asarray(data))  # which leaves subclasses behind
     elif hasattr(data, "__cuda_array_interface__"):
         array = backends.cuda().asarray(data)
     elif (hasattr(data, "__array__") or hasattr(data, "__array_interface__")) and not isinstance(data, _host.generic):
@@ -104,6 +104,8 @@ def array_of(data: Any, dtype: dtypes.dtype | None) -> Any:
 def checked(array: Any) -> Any:
     """A NumPy array that a tensor can hold. Raises TypeError, ValueError if its dtype or strides are not ours."""
     dtypes.from_numpy(array.dtype)
+    if array.flags.c_contiguous:
+        return array
     if any(s < 0 for s in array.strides) and array.size:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
@@ -199,8 +201,8 @@ def _wrapped(data: Any, dtype: dtypes.dtype) -> Any:
         if "infinity" in str(error):
             raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow") from None
         raise ValueError("Overflow when unpacking long long") from None
-    limits = dtypes.iinfo(dtype)
-    if array.max() > limits.max or array.min() < (limits.min if dtype.is_signed else -limits.max):
+    low, high = dtypes.limits(dtype)
+    if array.max() > high or array.min() < (low or -high):
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
     return array.astype(dtype.numpy)
 
@@ -241,9 +243,9 @@ def _complain_of_shape(data: Any, dtype: dtypes.dtype) -> None:
 def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) -> Tensor:
     """A tensor of `data` that shares its memory, and its history, where dtype and device allow."""
     if isinstance(data, Tensor):
-        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
+        return data.to(device=device, dtype=dtype)
     array = array_of(data, None if dtype is None else dtypes.as_dtype(dtype, "as_tensor"))
-    if array is data:
+    if isinstance(data, _host.ndarray):
         warn_if_read_only(array, "NumPy array")
     return from_array(on_device(array, shared_device(data, device)))
 
@@ -283,7 +285,7 @@ def asarray(
             )
         raise ValueError(f"can't alias tensor with device '{source.device}' into device '{result.device}'.")
     if copy and result is source:
-        result = result.clone()  # type: ignore[attr-defined]
+        result = result.clone()
     return result if result.requires_grad == requires_grad else finish(result._array, requires_grad)
 
 
@@ -341,7 +343,7 @@ def frombuffer(
 
 def warn_if_read_only(array: Any, what: str) -> None:
     """Say that writing to a tensor which shares read-only memory will fail."""
-    if not array.flags.writeable:
+    if isinstance(array, _host.ndarray) and not array.flags.writeable:
         warnings.warn(
             f"The given {what} is not writable, so that writing to the tensor will fail. You may want to copy it to "
             "protect its data or make it writable before converting it to a tensor.",

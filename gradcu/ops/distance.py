@@ -31,7 +31,7 @@ def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
 
 @expose(into="nn.functional", function=False, method=False)
 def normalize(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     p: float = 2.0,
     dim: Any = 1,
     eps: float = 1e-12,
@@ -77,9 +77,7 @@ def cdist(
         if not x.dtype.is_floating_point:
             raise RuntimeError(f"cdist only supports floating-point dtypes, X{i} got: {x.dtype}")
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
-        )
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
@@ -99,7 +97,7 @@ def cdist(
 
 
 @expose(into="nn.functional", method=False)
-def pdist(input: Tensor, p: float = 2.0) -> Tensor:  # noqa: A002
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of all pairs of rows of (N, M): (N (N - 1) / 2). Raises RuntimeError otherwise."""
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
@@ -170,7 +168,7 @@ def margin_ranking_loss(
 
 @expose(into="nn.functional", method=False)
 def hinge_embedding_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     margin: float = 1.0,
     size_average: bool | None = None,
@@ -186,7 +184,7 @@ def hinge_embedding_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def soft_margin_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -199,7 +197,7 @@ def soft_margin_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def multilabel_soft_margin_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -215,11 +213,12 @@ def multilabel_soft_margin_loss(
     return reduced(loss.sum(-1) / input.shape[-1], reduction)
 
 
-def _rows(name: str, input: Tensor, target: Tensor, per_row: int) -> Tensor:  # noqa: A002
+def _rows(name: str, input: Tensor, target: Tensor, per_row: int) -> Tensor:
     """The input as (N, C). Raises RuntimeError unless the target has `per_row` dimensions less."""
-    if input.ndim > 2 or not input.shape or not input.shape[-1]:
-        if input.ndim:
-            raise RuntimeError(f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}")
+    if input.ndim > 2 or (input.ndim and not input.shape[-1]):
+        raise RuntimeError(
+            f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
     expected = tuple(input.shape)[: input.ndim - per_row] if per_row else tuple(input.shape)
     if tuple(target.shape) != expected and not (input.ndim == 1 and tuple(target.shape) in ((), (1,))):
         raise RuntimeError(f"inconsistent target size, expected {list(expected)} but got {list(target.shape)}")
@@ -228,7 +227,7 @@ def _rows(name: str, input: Tensor, target: Tensor, per_row: int) -> Tensor:  # 
 
 @expose(into="nn.functional", function=False, method=False)
 def multi_margin_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     p: int = 1,
     margin: float = 1.0,
@@ -255,7 +254,7 @@ def multi_margin_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def multilabel_margin_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,

@@ -11,7 +11,7 @@ from .expose import expose, namespaces
 from .random import keep_mask
 
 
-def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:  # noqa: A002
+def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:
     """`scale` with probability 1 - p, else zero; for each element, or the same for a whole channel of (N, C, ...)."""
     shape = input._array.shape
     if channels:
@@ -20,7 +20,7 @@ def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:  # 
     return from_array(kept * input._array.dtype.type(scale))
 
 
-def _plain(input: Tensor, p: float, channels: bool) -> Tensor:  # noqa: A002
+def _plain(input: Tensor, p: float, channels: bool) -> Tensor:
     return input * _noise(input, p, channels, 0.0 if p == 1 else 1 / (1 - p))
 
 
@@ -28,7 +28,7 @@ def _plain(input: Tensor, p: float, channels: bool) -> Tensor:  # noqa: A002
 _LOWEST = -1.7580993408473766
 
 
-def _alpha(input: Tensor, p: float, channels: bool) -> Tensor:  # noqa: A002
+def _alpha(input: Tensor, p: float, channels: bool) -> Tensor:
     """Dropped elements become the lowest value of selu; an affine map restores mean 0 and variance 1."""
     if p == 1:
         return input * 0.0
@@ -37,12 +37,12 @@ def _alpha(input: Tensor, p: float, channels: bool) -> Tensor:  # noqa: A002
     return input * (kept * a) + ((1 - kept) * (_LOWEST * a) - _LOWEST * p * a)
 
 
-def _checked(name: str, input: Tensor, p: float, training: bool, channels: bool, formula: Callable) -> Tensor:  # noqa: A002
+def _checked(name: str, input: Tensor, p: float, training: bool, channels: bool, formula: Callable) -> Tensor:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if channels and input.ndim < 2:
+    if channels and training and p > 0 and input.ndim < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
     return formula(input, p, channels) if training and p > 0 and input.numel() else input
 
@@ -50,7 +50,7 @@ def _checked(name: str, input: Tensor, p: float, training: bool, channels: bool,
 def _declare(name: str, formula: Callable, channels: bool, functional_default: bool, doc: str) -> None:
     """`gradcu.<name>(input, p, train)`, its in-place form, and `nn.functional.<name>(input, p, training, inplace)`."""
 
-    def native(input: Tensor, p: float, train: bool) -> Tensor:  # noqa: A002
+    def native(input: Tensor, p: float, train: bool) -> Tensor:
         return _checked(name, input, p, train, channels, formula)
 
     native.__name__ = native.__qualname__ = name
@@ -61,7 +61,7 @@ def _declare(name: str, formula: Callable, channels: bool, functional_default: b
     expose(method=False, name=f"{name}_")(in_place)
 
     def functional(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         p: float = 0.5,
         training: bool = functional_default,
         inplace: bool = False,
@@ -78,7 +78,8 @@ _declare(
     _plain,
     False,
     True,
-    "Zero each element with probability `p` and scale the others by 1 / (1 - p), in training; else the input itself.\n\n"
+    "Zero each element with probability `p` and scale the others by 1 / (1 - p), in training; else the input "
+    "itself.\n\n"
     "Raises ValueError unless 0 <= p <= 1 (Srivastava et al. 2014).",
 )
 _declare(
@@ -107,7 +108,7 @@ del namespaces["nn.functional"]["feature_dropout"]
 
 def _channel_dropout(d: int) -> None:
     def dropout(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         p: float = 0.5,
         training: bool = True,
         inplace: bool = False,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..graph.elementwise import Elementwise, write_out
+from ..graph.op import Primitive
+from ..return_types import named
 from ..tensor import Tensor
 from .arithmetic import operator, underivable, zero
 from .expose import expose
@@ -111,7 +113,7 @@ trunc = Elementwise("trunc", "trunc", zero, kinds="if", domain=(0.1, 0.9))
 frac = Elementwise("frac", lambda xp, x: x - xp.trunc(x), lambda xp, g: g, kinds="f", domain=(0.1, 0.9))
 round_ = Elementwise("round", lambda xp, x: xp.round(x), zero, kinds="if", domain=(0.6, 0.9))
 round_decimals = Elementwise(
-    "round_decimals", lambda xp, x, decimals: xp.round(x, decimals), zero, node="RoundBackward1", kinds="f",
+    "round_decimals", lambda xp, x, decimals=1: xp.round(x, decimals), zero, node="RoundBackward1", kinds="f",
     domain=(0.6, 0.9),
 )  # fmt: skip
 
@@ -124,7 +126,7 @@ _round = round_.unary()
 
 
 @expose("special.round", inplace=True)
-def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:  # noqa: A001, A002
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """Rounded to the nearest number with that many decimals (to tens for -1, ...), the even one if there are two.
 
     Raises RuntimeError for decimals of integers.
@@ -142,7 +144,7 @@ def _sign(xp: Any, x: Any) -> Any:
     if x.dtype.kind == "b":
         return x
     s = xp.sign(x)
-    return s if s.dtype.kind in "iu" else xp.where(s == s, s, 0)  # 0 for NaN
+    return s if s.dtype.kind in "iu" else xp.where(x == x, s, 0)  # 0 for NaN
 
 
 def _sgn_x(xp: Any, g: Any, x: Any, out: Any, x_dtype: Any) -> Any:
@@ -153,7 +155,7 @@ def _sgn_x(xp: Any, g: Any, x: Any, out: Any, x_dtype: Any) -> Any:
     return xp.where(x == 0, 0, (g - xp.real(g * xp.conj(out)) * out) / length)
 
 
-absolute = Elementwise("abs", "abs", lambda xp, g, x: g * xp.sgn(x), holomorphic=False)
+absolute = Elementwise("abs", "abs", lambda xp, g, x: g * xp.sgn(x), holomorphic=False, kinds="ifc")
 sign_ = Elementwise("sign", _sign, zero, kinds="bif", domain=(0.1, 3.0))
 sgn = Elementwise("sgn", _sign, _sgn_x, holomorphic=False, domain=(0.1, 3.0))
 signbit = Elementwise(
@@ -163,10 +165,9 @@ public(absolute, "The distance from zero; real for complex numbers.", "absolute"
 public(sgn, "`input / abs(input)`, and 0 for 0: the sign, or the direction of a complex number.")
 public(sign_, "-1, 0 or 1. Raises RuntimeError for complex numbers, for which there is `sgn`.")
 public(signbit, "Whether the sign is set, that of -0.0 too. Raises RuntimeError for complex numbers.", inplace=False)
-Tensor.__abs__ = Tensor.abs  # type: ignore[attr-defined]
+setattr(Tensor, "__abs__", Tensor.abs)  # noqa: B010
 
 # --- of two numbers ---
-
 
 
 def _part(xp: Any, g: Any, x: Any, y: Any) -> Any:
@@ -205,10 +206,10 @@ copysign = Elementwise(
 nextafter = Elementwise(
     "nextafter",
     "nextafter",
-    underivable("nextafter"),
-    underivable("nextafter"),
-    node="NotImplemented",
+    lambda xp, g, x, y: xp.where(x == y, 0, g),
+    lambda xp, g, x, y: xp.where(x == y, g, 0),
     kinds="f",
+    domain=((-3.0, -1.0), (1.1, 3.0)),
 )
 heaviside_ = Elementwise(
     "heaviside",
@@ -236,7 +237,10 @@ logaddexp2 = Elementwise(
 
 expose(inplace=True)(
     operator(
-        hypot, "hypot", "`sqrt(input ** 2 + other ** 2)` without overflow. Raises RuntimeError for integers.", numbers=""
+        hypot,
+        "hypot",
+        "`sqrt(input ** 2 + other ** 2)` without overflow. Raises RuntimeError for integers.",
+        numbers="",
     )
 )
 expose("arctan2", inplace=True)(
@@ -251,7 +255,7 @@ expose()(operator(logaddexp2, "logaddexp2", "`log2(2 ** input + 2 ** other)` wit
 
 
 @expose(inplace=True, out=True)
-def heaviside(input: Tensor, values: Tensor) -> Tensor:  # noqa: A002
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """The step: 0 for negative elements, 1 for positive ones, `values` where `input` is 0.
 
     Raises RuntimeError for complex tensors and for different dtypes.
@@ -259,3 +263,28 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:  # noqa: A002
     if input.dtype is not values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     return heaviside_.apply((input, values))
+
+
+frexp_ = Primitive(
+    "frexp",
+    lambda xp, x: xp.frexp(x),
+    {"x": lambda xp, g, out, x_dtype: g / 2.0 ** xp.astype(out[1], x_dtype)},
+    outputs=2,
+    differentiable=(0,),
+    samples=lambda make: [(make(2, 3),), (make(),)],
+    domain=(0.6, 0.9),
+)
+
+
+@expose()
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """Mantissa, in [0.5, 1) but for sign, and int32 exponent: `input == mantissa * 2 ** exponent`.
+
+    Raises RuntimeError for integers and complex numbers.
+    """
+    if not input.is_floating_point():
+        raise RuntimeError("gradcu.frexp() only supports floating-point dtypes")
+    results = frexp_.record((input,))
+    if out is not None:
+        results = [write_out(r, o, "frexp") for r, o in zip(results, out)]
+    return named("frexp", "mantissa exponent")(*results)

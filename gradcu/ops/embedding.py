@@ -11,12 +11,16 @@ from ..tensor import Tensor, from_array
 from .expose import expose, functions
 
 
+def _indices(*values: Any) -> Tensor:
+    return from_array(backends.host.array(values))
+
+
 def _add_rows(xp: Any, x: Any, index: Any, rows: int, skip: int | None) -> Any:
     """A table in which each row of x is added to the row that `index` names; `skip` names one that stays zero."""
     table = xp.zeros((rows, *x.shape[index.ndim :]), dtype=x.dtype)
     flat, x = index.reshape(-1), x.reshape(-1, *x.shape[index.ndim :])
     if xp is not backends.host:
-        xp.add.at(table, flat, x)
+        xp.combine_at(table, flat, x)
     elif flat.size:
         # Sorted, the rows that go to one place are neighbours: ten times as fast as add.at.
         order = flat.argsort(kind="stable")
@@ -38,6 +42,7 @@ take_rows = Primitive(
     {"x": lambda xp, g, x_shape, index, skip: xp.add_rows(g, index, x_shape[0], skip)},
     inputs=2,
     node="EmbeddingBackward0",
+    samples=lambda make: [(make(4, 3), _indices([1, 3], [1, 0]), None)],
 )
 add_rows = Primitive(
     "add_rows",
@@ -45,6 +50,7 @@ add_rows = Primitive(
     {"x": lambda xp, g, index, skip: xp.take_rows_but(g, index, skip)},
     inputs=2,
     node="EmbeddingDenseBackward0",
+    samples=lambda make: [(make(2, 2, 3), _indices([1, 3], [1, 0]), 4, None), (make(2, 3), _indices(2, 1), 4, 2)],
 )
 
 
@@ -60,10 +66,11 @@ take_rows_but = Primitive(
     _take_rows_but,
     {"x": lambda xp, g, x_shape, index, skip: xp.add_rows(g, index, x_shape[0], skip)},
     inputs=2,
+    samples=lambda make: [(make(4, 3), _indices([1, 3], [1, 0]), None), (make(4, 3), _indices(2, 1), 2)],
 )
 
 
-def _check(name: str, input: Tensor, weight: Tensor, padding_idx: int | None) -> int | None:  # noqa: A002
+def _check(name: str, input: Tensor, weight: Tensor, padding_idx: int | None) -> int | None:
     for what, t in (("input", input), ("weight", weight)):
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}(): argument '{what}' must be Tensor, not {type(t).__name__}")
@@ -88,7 +95,7 @@ def _check(name: str, input: Tensor, weight: Tensor, padding_idx: int | None) ->
     return padding_idx
 
 
-def _limit(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:  # noqa: A002
+def _limit(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:
     """Shrink, in place, the rows that are used and longer than `max_norm`."""
     xp = backends.namespaces[type(weight._array)]
     used = xp.unique(input._array)
@@ -100,7 +107,7 @@ def _limit(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> 
             weight._counter.value += 1
 
 
-def _by_frequency(rows: Tensor, input: Tensor, count: int) -> Tensor:  # noqa: A002
+def _by_frequency(rows: Tensor, input: Tensor, count: int) -> Tensor:
     """`rows` with a gradient divided by how often the index of each occurs."""
     xp = backends.namespaces[type(input._array)]
     often = xp.bincount(input._array.reshape(-1), minlength=count)[input._array]
@@ -110,7 +117,7 @@ def _by_frequency(rows: Tensor, input: Tensor, count: int) -> Tensor:  # noqa: A
 
 @expose(into="nn.functional", function=False, method=False)
 def embedding(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -144,7 +151,7 @@ def embedding_native(
 
 @expose(into="nn.functional", function=False, method=False)
 def embedding_bag(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor,
     offsets: Tensor | None = None,
     max_norm: float | None = None,
@@ -189,7 +196,10 @@ def embedding_bag(
             raise ValueError("offsets has to be a 1D Tensor")
         starts = backends.to_host(offsets._array)
         if len(starts) and int(starts[0]):
-            raise ValueError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {int(starts[0])}")
+            raise ValueError(
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+                f"However, got {int(starts[0])}"
+            )
         bags = len(starts) - include_last_offset
         ends = backends.host.append(starts[1:], input.numel()) if not include_last_offset else starts[1:]
         bag = backends.host.repeat(backends.host.arange(bags), ends - starts[:bags])

@@ -45,7 +45,7 @@ def expose(
             for space in (into,) if isinstance(into, str) else into:
                 namespaces.setdefault(space, {})[n] = public
             if method:
-                setattr(Tensor, n, public)
+                setattr(Tensor, n, f)  # methods take no out=
             if inplace:
                 in_place = make_inplace(f, f"{n}_")
                 setattr(Tensor, f"{n}_", in_place)
@@ -59,7 +59,7 @@ def expose(
 #: in-place forms that PyTorch has as functions as well
 FUNCTIONS_IN_PLACE = frozenset(
     """abs_ acos_ acosh_ alpha_dropout_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_ ceil_
-    celu_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ dropout_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_
+    celu_ conj_physical_ gcd_ i0_ lcm_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ dropout_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_
     floor_ frac_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_
     round_ rrelu_ rsqrt_ selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ zero_""".split()
 )

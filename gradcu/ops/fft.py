@@ -30,10 +30,17 @@ def _by_axes(name: str) -> Callable:
 
 _fft, _ifft, _rfft, _irfft = map(_by_axes, ("fft", "ifft", "rfft", "irfft"))
 
+
+def _c2c_gradient(xp: Any, g: Any, x_dtype: Any, axes: tuple[int, ...], norm: str, inverse: bool) -> Any:
+    """The matrix is symmetric. Real numbers may come in too."""
+    back = xp.fft_c2c(g, axes, norm, inverse)
+    return back if x_dtype.kind == "c" else xp.real(back)
+
+
 fft_c2c = Primitive(
     "fft_c2c",
     lambda xp, x, axes, norm, inverse: (_ifft if inverse else _fft)(xp, x, axes, norm),
-    {"x": lambda xp, g, axes, norm, inverse: xp.fft_c2c(g, axes, norm, inverse)},  # the matrix is symmetric
+    {"x": _c2c_gradient},
     kind="linear",
     node="FftC2CBackward0",
     samples=lambda make: [(make(4), (0,), "backward", False), (make(2, 3), (0, 1), "ortho", True)],
@@ -77,6 +84,10 @@ fft_c2r = Primitive(
     kind="linear",
     node="FftC2RBackward0",
     holomorphic=False,
+    samples=lambda make: [
+        (functions["complex"](make(3), make(3)), (0,), "backward", (4,)),
+        (functions["complex"](make(2, 2), make(2, 2)), (0, 1), "ortho", (2, 3)),
+    ],
 )
 
 
@@ -90,7 +101,7 @@ def _norm(norm: str | None) -> str:
 
 
 def _input(name: str, x: Any, kind: str) -> Any:
-    """The tensor in the dtype that the transform takes: "complex", "real" (complex is refused)."""
+    """The tensor in the dtype that the transform takes: "complex", "real" (complex is refused), or "any"."""
     if not isinstance(x, Tensor):
         raise not_tensor(name, input=x)
     t: Any = x
@@ -99,7 +110,7 @@ def _input(name: str, x: Any, kind: str) -> Any:
             raise RuntimeError(f"{name.removeprefix('fft_')} expects a real input tensor, but got {type_name(x)}")
         if x.dtype.category < 2:
             t = t.to(dtypes.get_default_dtype())
-    elif not x.is_complex():
+    elif not x.is_complex() and (kind == "complex" or not x.dtype.is_floating_point):
         t = t.to(x.dtype.to_complex() if x.dtype.is_floating_point else dtypes.get_default_dtype().to_complex())
     if x.dtype.is_floating_point and x.dtype.itemsize == 2:
         raise RuntimeError(f"Unsupported dtype {type_name(x)}")
@@ -152,7 +163,7 @@ def _check_lengths(x: Any, axes: Sequence[int]) -> None:
 def _transform(name: str, x: Any, s: Any, dim: Any, norm: str | None, way: str, inverse: bool, one: bool) -> Tensor:
     """Any of the transforms. way: "c2c", "r2c" (the half that is not redundant) or "c2r"."""
     mode = _norm(norm)
-    x = _input(name, x, "real" if way == "r2c" else "complex")
+    x = _input(name, x, {"r2c": "real", "c2r": "complex", "c2c": "any"}[way])
     if one and not x._array.ndim:
         raise IndexError(f"Dimension specified as {dim[0]} but tensor has no dimensions")
     axes, sizes = _axes(x, s, dim)

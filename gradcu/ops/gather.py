@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 from .. import backends
+from ..dtypes import int64
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array, wrap_dim
 from .convert import to
 from .expose import expose
-from .index import _same_device as same_device
-from .index import add_at
+from .index import same_device
 from .shape import broadcast_shapes, unbroadcast
 
 
@@ -43,7 +43,7 @@ def _scatter(xp: Any, x: Any, index: Any, y: Any, axis: int) -> Any:
 
 def _scatter_add(xp: Any, x: Any, index: Any, y: Any, axis: int) -> Any:
     z = xp.copy(x)
-    xp.add.at(z.reshape(-1), positions(xp, index, x.shape, axis).reshape(-1), y.reshape(-1))
+    xp.combine_at(z.reshape(-1), positions(xp, index, x.shape, axis).reshape(-1), y.reshape(-1))
     return z
 
 
@@ -118,7 +118,7 @@ def _reduce(xp: Any, x: Any, index: Any, y: Any, axis: int, reduce: str, include
     flat, where, values = z.reshape(-1), positions(xp, index, x.shape, axis).reshape(-1), y.reshape(-1)
     if not include_self:  # extremes may start from any of the values, sums and products from their neutral element
         flat[where] = values if reduce in ("amax", "amin") else int(reduce == "prod")
-    getattr(xp, _REDUCTIONS[reduce]).at(flat, where, values)
+    xp.combine_at(flat, where, values, _REDUCTIONS[reduce])
     if reduce == "mean":
         count = _count(xp, z, index, axis, include_self)
         count[count == 0] = 1
@@ -161,14 +161,12 @@ def _reduce_y(
         g, _, from_y = _shares(xp, g, x, x_dtype, index, y, out, axis, include_self)
         return xp.gather(g, index, axis) * from_y
     if reduce == "prod":
-        # the product of the others: of what is not zero over y itself, if no other one is zero
-        zero_x, zero_y = xp.equal(x, 0), xp.equal(y, 0)
-        rest = xp.scatter_reduce(xp.where(zero_x, 1, x), index, xp.where(zero_y, 1, y), axis, "prod", include_self)
-        zeros = xp.astype(zero_x, x_dtype) if include_self else xp.zeros_like(g)
-        zeros = xp.gather(xp.scatter_add(zeros, index, xp.astype(zero_y, x_dtype), axis), index, axis)
-        rest = xp.gather(g * rest, index, axis)
-        alone = xp.where(zero_y, xp.where(xp.equal(zeros, 1), rest, 0), 0)
-        return alone + xp.where(xp.equal(zeros, 0), rest / xp.where(zero_y, 1, y), 0)
+        # the product of the others: all over y, or, if y is the only zero, of x and what is not zero
+        zero_y = xp.equal(y, 0)
+        rest = xp.scatter_reduce(x, index, xp.where(zero_y, 1, y), axis, "prod", include_self)
+        zeros = xp.scatter_add(xp.zeros_like(g), index, xp.astype(zero_y, x_dtype), axis)
+        alone = xp.gather(xp.where(xp.equal(zeros, 1), g * rest, 0), index, axis)
+        return xp.where(zero_y, alone, xp.gather(g * out, index, axis) / xp.where(zero_y, 1, y))
     if reduce == "mean":
         g = g / _at_least_one(xp, _count(xp, g, index, axis, include_self))
     return xp.gather(g, index, axis)
@@ -188,7 +186,7 @@ scatter_reduce_ = Primitive(
 )
 
 
-def _checked(name: str, input: Tensor, dim: int, index: Tensor, src: Any = None) -> tuple:  # noqa: A002
+def _checked(name: str, input: Tensor, dim: int, index: Tensor, src: Any = None) -> tuple:
     """Input, axis, index and source as the primitives take them: with dimensions, the source of the shape of the index.
 
     Raises RuntimeError where dtypes, dimensions, sizes or devices do not fit, or an index is out of range.
@@ -199,11 +197,15 @@ def _checked(name: str, input: Tensor, dim: int, index: Tensor, src: Any = None)
     if index._array.size and (index._array.dtype.kind != "i" or index._array.dtype.itemsize < 4):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     same_device(name, input, index, *([src] if isinstance(src, Tensor) else []))
-    one = [t.reshape(1) if not t._array.ndim else t for t in (input, index)]  # type: ignore[attr-defined]
+    one = [t.reshape(1) if not t._array.ndim else t for t in (input, index)]
     x, i = one
     own, wanted = x._array.shape, i._array.shape
     if len(own) != len(wanted) and i._array.size:
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as {'input' if src is None else 'self'} tensor"
+        )
+    if isinstance(src, Tensor) and i._array.size and (src._array.ndim or 1) != len(wanted):
+        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if i._array.size:
         for d, (m, n) in enumerate(zip(own, wanted, strict=True)):
             if d != axis and n > m:
@@ -215,14 +217,13 @@ def _checked(name: str, input: Tensor, dim: int, index: Tensor, src: Any = None)
     if isinstance(src, Tensor):
         if src.dtype is not input.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-        y = src if src._array.ndim else src.reshape(1)  # type: ignore[attr-defined]
+        y = src if src._array.ndim else src.reshape(1)
         given = y._array.shape
-        if len(given) != len(wanted) and i._array.size:
-            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
         if given != wanted and i._array.size:
             if any(n > m for m, n in zip(given, wanted, strict=True)):
                 raise RuntimeError(
-                    f"Expected index {list(wanted)} to be no larger than self {list(own)} apart from dimension {axis} and "
+                    f"Expected index {list(wanted)} to be no larger than self {list(own)} apart from dimension "
+                    f"{axis} and "
                     f"to be no larger size than src {list(given)}"
                 )
             y = y[tuple(slice(0, n) for n in wanted)]
@@ -239,56 +240,57 @@ def in_range(index: Tensor, length: int, error: type[Exception] = RuntimeError) 
 
 
 def _shaped(result: Tensor, like: Tensor) -> Tensor:
-    return result if like._array.ndim else result.reshape(())  # type: ignore[attr-defined]
+    return result if like._array.ndim else result.reshape(())
 
 
 @expose(out=True)
-def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:  # noqa: A002
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """The elements that `index` names along `dim`: out[i][j] = input[index[i][j]][j] for dim 0. Of the index's shape.
 
     Raises RuntimeError if the index is no integer tensor, does not fit the input or is out of range.
     """
     x, axis, i, _ = _checked("gather", input, dim, index)
     if not i._array.size:
-        return input.new_empty(i._array.shape) if not input.requires_grad else (  # type: ignore[attr-defined]
-            x.reshape(-1)[:0].reshape(i._array.shape)  # type: ignore[attr-defined]
-        )
+        return x.reshape(-1)[:0].reshape(i._array.shape)
     return _shaped(gather_.record((x, i), (axis,)), index)
 
 
 @expose(out=True, inplace=True)
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None) -> Tensor:  # noqa: A002
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
+) -> Tensor:
     """`input` with the elements of `src`, a tensor or a number, where `index` names them along `dim`.
 
-    reduce "add" or "multiply" combines instead of replacing. Raises RuntimeError for what does not fit or is out of range.
+    reduce "add" or "multiply" combines instead of replacing. Raises RuntimeError for what does not fit or is out of
+    range.
     """
     src = value if src is None else src
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         if not isinstance(src, Tensor):
-            src = input.new_full(index.shape, src)  # type: ignore[attr-defined]
+            src = input.new_full(index.shape, src)
         return scatter_reduce(input, dim, index, src, "sum" if reduce == "add" else "prod")
     x, axis, i, y = _checked("scatter", input, dim, index, src)
     if not i._array.size:
-        return input.clone()  # type: ignore[attr-defined]
+        return input.clone()
     if isinstance(y, Tensor):
         return _shaped(scatter_.record((x, i, y), (axis,)), input)
     return _shaped(scatter_number.record((x, i), (axis, y)), input)
 
 
 @expose(out=True, inplace=True)
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:  # noqa: A002
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` plus the elements of `src` where `index` names them along `dim`; those for one element all count."""
     x, axis, i, y = _checked("scatter_add", input, dim, index, src)
     if not i._array.size:
-        return input.clone()  # type: ignore[attr-defined]
+        return input.clone()
     return _shaped(scatter_add_.record((x, i, y), (axis,)), input)
 
 
 @expose(out=True, inplace=True)
 def scatter_reduce(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     src: Tensor,
@@ -304,20 +306,20 @@ def scatter_reduce(
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     x, axis, i, y = _checked("scatter_reduce", input, dim, index, src)
     if not i._array.size:
-        return input.clone()  # type: ignore[attr-defined]
+        return input.clone()
     if reduce == "sum" and include_self:
         return _shaped(scatter_add_.record((x, i, y), (axis,)), input)
     return _shaped(scatter_reduce_.record((x, i, y), (axis, reduce, include_self)), input)
 
 
 @expose(out=True)
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """The elements that `indices` name along `dim`, other dimensions broadcast; of the flattened input without dim."""
     if indices.dtype.category != 1:
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype}")
     same_device("torch.take_along_dim()", input, indices)
     if dim is None:
-        return gather(input.reshape(-1), 0, to(indices.reshape(-1), dtype=_long()))  # type: ignore[attr-defined]
+        return gather(input.reshape(-1), 0, to(indices.reshape(-1), dtype=int64))
     if input._array.ndim != indices._array.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -330,15 +332,11 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if not common:
         return gather(input, 0, indices)
     length, count = input._array.shape[axis], indices._array.shape[axis]
-    x = input.expand(*common[:axis], length, *common[axis + 1 :])  # type: ignore[attr-defined]
-    i = indices.expand(*common[:axis], count, *common[axis + 1 :])  # type: ignore[attr-defined]
+    if indices._array.size and bool((indices._array < 0).any()):
+        indices = from_array(indices._array % length)
+    x = input.expand(*common[:axis], length, *common[axis + 1 :])
+    i = indices.expand(*common[:axis], count, *common[axis + 1 :])
     return gather(x, axis, i)
-
-
-def _long() -> Any:
-    from .. import dtypes
-
-    return dtypes.int64
 
 
 # --- whole slices by index ---
@@ -350,7 +348,7 @@ def _at(index: Any, axis: int) -> tuple:
 
 def _index_add(xp: Any, x: Any, index: Any, y: Any, axis: int) -> Any:
     z = xp.copy(x)
-    add_at(xp, z, _at(index, axis), y)
+    xp.combine_at(z, _at(index, axis), y)
     return z
 
 
@@ -412,7 +410,7 @@ def _slices(xp: Any, g: Any, index: Any, axis: int, shape: tuple) -> Any:
     return unbroadcast(xp, xp.index_select(g, index, axis), shape)
 
 
-def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | None = None) -> tuple:  # noqa: A002
+def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | None = None) -> tuple:
     """Input, axis, index and source of whole slices. Raises as PyTorch where they do not fit."""
     axis = wrap_dim(dim, input._array.ndim)
     d = index._array.dtype
@@ -423,8 +421,8 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
     if index._array.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index._array.ndim}")
     same_device(name, input, index, *([] if source is None else [source]))
-    i = index if index._array.ndim else index.reshape(1)  # type: ignore[attr-defined]
-    x = input if input._array.ndim else input.reshape(1)  # type: ignore[attr-defined]
+    i = index if index._array.ndim else index.reshape(1)
+    x = input if input._array.ndim else input.reshape(1)
     length, count = x._array.shape[axis], i._array.size
     if name == "index_fill_" and type(i._array) is backends.host.ndarray and count and i._array.min() < 0:
         i = from_array(i._array % length if i._array.min() >= -length else i._array)
@@ -435,8 +433,13 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
                 f"{name}(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type"
             )
         if not source._array.ndim:
-            source = source.reshape((1,) * x._array.ndim)  # type: ignore[attr-defined]
+            source = source.reshape((1,) * x._array.ndim)
         own, given = list(x._array.shape), list(source._array.shape)
+        if name == "index_add_" and own[:axis] + own[axis + 1 :] != given[:axis] + given[axis + 1 :]:
+            raise RuntimeError(
+                "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+                f"{own} source.shape = {given}"
+            )
         if len(own) != len(given):
             raise (IndexError if name == "index_copy_" else RuntimeError)(
                 f"{name}(): When source and destination are not scalars, their dimensionality must match. Source "
@@ -444,7 +447,8 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
             )
         if given[axis] != count:
             raise IndexError(
-                f"{name}(): Number of indices ({count}) should be equal to source.size(dim): ({given[axis]}), for dim: {dim}"
+                f"{name}(): Number of indices ({count}) should be equal to source.size(dim): ({given[axis]}), "
+                f"for dim: {dim}"
             )
         if own[:axis] + own[axis + 1 :] != given[:axis] + given[axis + 1 :]:
             raise RuntimeError(
@@ -455,7 +459,7 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
 
 
 @expose(out=True)
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:  # noqa: A002
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices along `dim` that the vector `index` names, as a copy.
 
     Raises IndexError for an index that is no vector or out of range.
@@ -465,21 +469,21 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:  # noqa: A00
 
 
 @expose(out=True, inplace=True)
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:  # noqa: A002
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`input` plus alpha times the slices of `source` at the places that `index` names along `dim`."""
     x, axis, i, y = _vector("index_add_", input, dim, index, source)
     return _shaped(index_add_.record((x, i, y if alpha == 1 else y * alpha), (axis,)), input)
 
 
 @expose(out=True, inplace=True)
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:  # noqa: A002
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`input` with the slices of `source` at the places that `index` names along `dim`."""
     x, axis, i, y = _vector("index_copy_", input, dim, index, source)
     return _shaped(index_copy_.record((x, i, y), (axis,)), input)
 
 
 @expose(inplace=True)
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  # noqa: A002
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """`input` with a number, or a 0-d tensor, in all slices that `index` names along `dim`."""
     x, axis, i, _ = _vector("index_fill_", input, dim, index)
     if isinstance(value, Tensor):
@@ -488,10 +492,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  #
                 "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value._array.ndim} dimension(s)."
             )
-        shape = list(x._array.shape)
-        shape[axis] = i._array.size
-        y = to(value, x.device, x.dtype).expand(shape)  # type: ignore[attr-defined]
-        return _shaped(index_copy_.record((x, i, y), (axis,)), input)
+        xp = backends.namespaces[type(x._array)]
+        mask = xp.zeros((x._array.shape[axis],) + (1,) * (x._array.ndim - axis - 1), dtype=bool)
+        mask[i._array] = True
+        return _shaped(x.masked_fill(from_array(mask), value), input)
     if isinstance(value, complex) and not input.dtype.is_complex:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
     return _shaped(index_fill_.record((x, i), (axis, value)), input)
@@ -499,7 +503,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  #
 
 @expose(out=True, inplace=True)
 def index_reduce(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     dim: int,
     index: Tensor,
     source: Tensor,
@@ -513,7 +517,29 @@ def index_reduce(
     x, axis, i, y = _vector("index_reduce_", input, dim, index, source)
     shape = [1] * x._array.ndim
     shape[axis] = -1
-    i = i.view(shape).expand(y._array.shape)  # type: ignore[attr-defined]
+    i = i.view(shape).expand(y._array.shape)
     if not math.prod(y._array.shape):
-        return input.clone()  # type: ignore[attr-defined]
+        return input.clone()
     return _shaped(scatter_reduce_.record((x, i, y), (axis, reduce, include_self)), input)
+
+
+@expose(function=False, method=False, into="nn.functional")
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """A last dimension of `num_classes` zeros (one more than the largest class, if -1), with a 1 at each class.
+
+    Raises RuntimeError unless the classes are int64, not negative and less than `num_classes`.
+    """
+    a = tensor._array
+    if tensor.dtype is not int64:
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}")
+    if not a.size and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    if a.size and int(a.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(a.max()) + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif a.size and int(a.max()) >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return from_array((a[..., None] == backends.namespaces[type(a)].arange(num_classes)).astype("int64"))

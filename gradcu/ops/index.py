@@ -1,4 +1,4 @@
-"""Indexing with brackets: `x[...]` and `x[...] = y`, index_put, masked_select, take, nonzero and their kin.
+"""Indexing with brackets: `x[...]` and `x[...] = y`, and index_put.
 
 An index is taken apart as PyTorch does it: numbers, slices and None first, which give a view; then, on that, tensors of
 integers or booleans, which give a copy. So `x[0, :, [1, 2]]` is `x[0][:, [1, 2]]`, where NumPy would move the second
@@ -20,7 +20,7 @@ from ..graph.views import change, check_inplace, mark_view
 from ..tensor import Tensor, edge_of, from_array
 from .convert import to
 from .expose import expose
-from .shape import broadcast_tensors, unbroadcast
+from .shape import unbroadcast
 
 _new = object.__new__
 
@@ -84,7 +84,8 @@ class Index:
         """The index for raw arrays. Raises RuntimeError if a tensor was changed in place since it was used."""
         if self.version != self._now():
             raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor "
+                "one of the variables needed for gradient computation has been modified by an inplace "
+                "operation: a tensor "
                 "that was used as an index was changed afterwards. Index with a clone() of it."
             )
         return tuple(e._array if isinstance(e, Tensor) else e for e in self.entries)
@@ -95,15 +96,8 @@ def _spread(xp: Any, x: Any, shape: tuple, index: Index) -> Any:
     if index.distinct:
         z[index.raw()] = x
     else:
-        add_at(xp, z, index.raw(), x)
+        xp.combine_at(z, index.raw(), x)
     return z
-
-
-def add_at(xp: Any, z: Any, index: tuple, x: Any) -> None:
-    """Add `x` to the elements of the contiguous array `z` at `index`; those meant more than once get every addend."""
-    if z.size:
-        positions = xp.arange(z.size).reshape(z.shape)[index]
-        xp.add.at(z.reshape(-1), positions.reshape(-1), xp.broadcast_to(x, positions.shape).reshape(-1))
 
 
 spread_indexed = Primitive(
@@ -134,7 +128,7 @@ def _rows(*numbers: int) -> Index:
 def _put(xp: Any, x: Any, y: Any, index: Index, accumulate: bool) -> Any:
     z = xp.copy(x)
     if accumulate:
-        add_at(xp, z, index.raw(), y)
+        xp.combine_at(z, index.raw(), y)
     else:
         z[index.raw()] = y
     return z
@@ -173,6 +167,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
     Raises IndexError outside of the dimensions, ValueError for steps that are not positive.
     """
     kind = type(index)
+    primitive: Primitive | None
     if kind is int:
         index, primitive = (index, ...), select_
     elif kind is slice and index.step is None and type(index.start) in _ENDS and type(index.stop) in _ENDS:
@@ -219,7 +214,8 @@ def _index_error(error: IndexError, a: Any, index: Any) -> IndexError:
     if type(index) is slice or (type(index) is tuple and type(index[0]) is slice):
         return IndexError("slice() cannot be applied to a 0-dim tensor.")
     return IndexError(
-        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
+        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+        "convert a 0-dim "
         "tensor to a number"
     )
 
@@ -259,7 +255,7 @@ def take_apart(x: Tensor, index: Any) -> tuple[Any, Primitive | None, list[Any] 
             if e._array.ndim == 0:  # a 0-d mask chooses on a dimension of its own
                 basic.append(None)
                 primitive = new_axis
-                e = e.reshape(1)  # type: ignore[attr-defined]
+                e = e.reshape(1)
             else:
                 basic += [slice(None)] * _span(e)
             advanced.append(e)
@@ -289,7 +285,7 @@ def _entry(x: Tensor, e: Any) -> Any:
 
         made = tensor(list(e) if isinstance(e, range) else e)
         if not made._array.size and not isinstance(e, backends.host.ndarray):
-            made = made.long()  # type: ignore[attr-defined]
+            made = made.long()
         return _entry_of_tensor(x, made)
     if isinstance(e, str):
         raise TypeError(f"new(): invalid data type '{kind.__name__}'")
@@ -321,6 +317,13 @@ def _entry_of_tensor(x: Tensor, e: Tensor) -> Any:
     return _on_device(x, e)
 
 
+def same_device(name: str, *tensors: Tensor) -> None:
+    """Raise RuntimeError unless all tensors are on one device."""
+    places = [t.device for t in tensors]
+    if len(set(places)) > 1:
+        raise device_error(name, places)
+
+
 def _on_device(x: Tensor, e: Tensor) -> Tensor:
     if type(e._array) is type(x._array) is backends.host.ndarray or e.device == x.device:
         return e
@@ -339,7 +342,8 @@ def _checked(x: Tensor, entries: Sequence[Any]) -> Index:
                 for i, n in enumerate(e._array.shape):
                     if n != shape[axis + i]:
                         raise IndexError(
-                            f"The shape of the mask {list(e._array.shape)} at index {i} does not match the shape of the "
+                            f"The shape of the mask {list(e._array.shape)} at index {i} does not match the "
+                            "shape of the "
                             f"indexed tensor {list(shape)} at index {axis + i}"
                         )
                 axis += e._array.ndim
@@ -372,8 +376,9 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
 
     Gradients flow to `value` and to the rest of the tensor. Raises RuntimeError for shapes that do not broadcast.
     """
-    kind = type(index)
-    if kind is int:
+    primitive: Primitive | None
+    advanced: list[Any] | None
+    if type(index) is int:
         basic, primitive, advanced = (index, ...), select_, None
     else:
         basic, primitive, advanced = take_apart(self, index)
@@ -383,21 +388,19 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         _put_in_place(self if primitive is None else _part(self, primitive, basic), advanced, value, False, "setitem")
         return
     a = self._array
-    if a.ndim == 0 and basic == (...,):
-        part = a
-    else:
-        try:
-            part = a[basic]
-        except IndexError as error:
-            raise _index_error(error, a, basic) from None
-    check_inplace(self, part=True)
+    try:
+        part = a[basic]
+    except IndexError as error:
+        raise _index_error(error, a, basic) from None
+    edge = None
     if isinstance(value, Tensor):
         value = _fitting(value, self, part)
-        part[...] = value._array
         edge = edge_of(value) if state.grad else None
-    else:
-        part[...] = _plain(value, a)
-        edge = None
+    check_inplace(self, True, edge is not None)
+    try:
+        part[...] = value._array if isinstance(value, Tensor) else _plain(value, a)
+    except OverflowError:
+        raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow") from None
     change(self, edge, "setitem", ((primitive or alias, (basic,)),))
 
 
@@ -421,19 +424,19 @@ def _fitting(value: Tensor, x: Tensor, part: Any) -> Tensor:
         while len(given) > part.ndim and given[0] == 1:
             given = given[1:]
         if given != value._array.shape:
-            value = value.reshape(given)  # type: ignore[attr-defined]
-        value = value.expand(part.shape)  # type: ignore[attr-defined]
+            value = value.reshape(given)
+        value = value.expand(part.shape)
     return value
 
 
 def _put_in_place(x: Tensor, entries: Sequence[Any], value: Tensor, accumulate: bool, name: str) -> Tensor:
     """Write `value` at an advanced index of `x`, and there alone."""
-    check_inplace(x)
     index = _checked(x, entries)
     if value._array.dtype != x._array.dtype:
         if name != "setitem":
             raise RuntimeError(
-                f"Index put requires the source and destination dtypes match, got {_scalar_name(x)} for the destination "
+                f"Index put requires the source and destination dtypes match, got {_scalar_name(x)} for the "
+                "destination "
                 f"and {_scalar_name(value)} for the source."
             )
         value = to(value, x.dtype)
@@ -445,19 +448,19 @@ def _put_in_place(x: Tensor, entries: Sequence[Any], value: Tensor, accumulate: 
     raw = index.raw()
     edges = (edge_of(x), edge_of(value)) if state.grad else (None, None)
     mask = (edges[0] is not None) | (edges[1] is not None) << 1
+    check_inplace(x, False, edges[1] is not None)
     try:
         if not accumulate:
             a[raw] = value._array
-        elif a.flags.c_contiguous:
-            add_at(xp, a, raw, value._array)
         else:
-            xp.add.at(a, raw, value._array)
+            xp.combine_at(a, raw, value._array)
     except IndexError as error:
         raise IndexError(str(error).replace("axis", "dimension")) from None
     except ValueError:
         target = list(a[raw].shape)
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value._array.shape)} cannot be broadcast to indexing result of "
+            f"shape mismatch: value tensor of shape {list(value._array.shape)} cannot be broadcast to indexing "
+            "result of "
             f"shape {target}"
         ) from None
     node = put_indexed.make_node(mask, (x, value), edges, (index, accumulate), a, a.dtype.kind == "c") if mask else None
@@ -466,160 +469,41 @@ def _put_in_place(x: Tensor, entries: Sequence[Any], value: Tensor, accumulate: 
 
 
 def _scalar_name(t: Tensor) -> str:
-    return t.type().rpartition(".")[2].removesuffix("Tensor")  # type: ignore[attr-defined]
+    return t.dtype.type_name
 
 
-Tensor.__getitem__, Tensor.__setitem__ = _getitem, _setitem  # type: ignore[attr-defined]
+Tensor.__getitem__, Tensor.__setitem__ = _getitem, _setitem  # type: ignore[method-assign, assignment]
 
 
-def _put_entries(input: Tensor, indices: Any, name: str) -> list[Any]:  # noqa: A002
+def _put_entries(input: Tensor, indices: Any, name: str) -> list[Any]:
     """The indices of index_put as an advanced index; None is a whole dimension."""
     entries = []
     for e in indices:
         if e is None:
             entries.append(slice(None))
         elif isinstance(e, Tensor):
-            e = e if e._array.ndim or e._array.dtype.kind == "b" else e.reshape(1)  # type: ignore[attr-defined]
+            e = e if e._array.ndim or e._array.dtype.kind == "b" else e.reshape(1)
             entries.append(_entry_of_tensor(input, e))
         else:
-            raise TypeError(f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(e).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(e).__name__}"
+            )
     if sum(1 if type(e) is slice else _span(e) for e in entries) > input._array.ndim:
         raise IndexError(f"too many indices for tensor of dimension {input._array.ndim} (got {len(entries)})")
     return entries
 
 
 @expose(function=True, name="index_put_")
-def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:  # noqa: A002
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Write `values`, broadcast, where the tuple of tensors `indices` points; with accumulate add them.
 
-    Without accumulate, which of several values for one element remains is not defined. Raises RuntimeError if the dtypes
-    differ, IndexError for indices out of range.
+    Without accumulate, which of several values for one element remains is not defined. Raises RuntimeError if the
+    dtypes differ, IndexError for indices out of range.
     """
     return _put_in_place(input, _put_entries(input, indices, "index_put_"), values, accumulate, "index_put_")
 
 
 @expose()
-def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:  # noqa: A002
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """As `index_put_`, in a copy."""
-    return index_put_(input.clone(), indices, values, accumulate)  # type: ignore[attr-defined]
-
-
-@expose(out=True)
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:  # noqa: A002
-    """The elements of `input` where the mask, broadcast, holds, as a vector. Raises RuntimeError unless it is boolean."""
-    if mask._array.dtype.kind != "b":
-        raise RuntimeError(f"masked_select: expected BoolTensor for mask, but got {mask.dtype}")
-    _same_device("masked_select", input, mask)
-    input, mask = broadcast_tensors(input, mask)
-    if not input._array.ndim:
-        input, mask = input.reshape(1), mask.reshape(1)  # type: ignore[attr-defined]
-    return masked_select_.record((input,), (Index([mask]),))
-
-
-def _same_device(name: str, *tensors: Tensor) -> None:
-    places = [t.device for t in tensors]
-    if len(set(places)) > 1:
-        raise device_error(name, places)
-
-
-@expose(inplace=True)
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:  # noqa: A002
-    """`input` with the elements of `source`, in order, where the mask holds; mask and input are broadcast.
-
-    Raises RuntimeError unless the mask is boolean, the dtypes agree and there are elements enough.
-    """
-    if mask._array.dtype.kind != "b":
-        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
-    if input.dtype is not source.dtype:
-        raise RuntimeError(
-            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and {source.dtype}"
-        )
-    _same_device("masked_scatter", input, mask, source)
-    input, mask = broadcast_tensors(input, mask)
-    count = int(mask._array.sum())
-    if source._array.size < count:
-        raise RuntimeError(
-            f"masked_scatter_: expected self and source to have enough elements: {count} are masked, source has "
-            f"{source._array.size}"
-        )
-    shape = input._array.shape
-    if not shape:
-        input, mask = input.reshape(1), mask.reshape(1)  # type: ignore[attr-defined]
-    values = source.reshape(-1)[:count]  # type: ignore[attr-defined]
-    result = put_indexed.record((input, values), (Index([mask]), False))
-    return result if shape else result.reshape(())  # type: ignore[attr-defined]
-
-
-def _flat_index(input: Tensor, index: Tensor, name: str) -> Tensor:  # noqa: A002
-    if index._array.dtype.kind != "i" or index._array.dtype.itemsize != 8:
-        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
-    _same_device(name, input, index)
-    if index._array.size and not input._array.size:
-        raise IndexError(f"{name}(): tried to take from an empty tensor")
-    return index
-
-
-@expose(out=True)
-def take(input: Tensor, index: Tensor) -> Tensor:  # noqa: A002
-    """The elements at positions in the flattened input, in the shape of `index`. Raises IndexError out of range."""
-    index = _flat_index(input, index, "take")
-    try:
-        return getitem_indexed.record((input.reshape(-1),), (Index([index]),))  # type: ignore[attr-defined]
-    except IndexError as error:
-        raise IndexError(f"out of range: {error}") from None
-
-
-@expose(inplace=True)
-def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:  # noqa: A002
-    """`input` with the elements of `source` at positions in the flattened input; with accumulate they are added.
-
-    Raises IndexError out of range, RuntimeError for other dtypes or numbers of elements.
-    """
-    index = _flat_index(input, index, "put_")
-    if source.dtype is not input.dtype:
-        raise RuntimeError(
-            f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype} and "
-            f"source.dtype = {source.dtype}"
-        )
-    if source._array.size != index._array.size:
-        raise RuntimeError(
-            "put_(): Expected source and index to have the same number of elements, but got source.numel() = "
-            f"{source._array.size}, index.numel() = {index._array.size}"
-        )
-    flat, values = input.reshape(-1), source.reshape(index.shape)  # type: ignore[attr-defined]
-    try:
-        result = put_indexed.record((flat, values), (Index([index]), accumulate))
-    except IndexError as error:
-        raise IndexError(f"out of range: {error}") from None
-    return result.reshape(input.shape)  # type: ignore[attr-defined]
-
-
-@expose(out=True)
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:  # noqa: A002
-    """The indices of elements that are not zero: a row for each, or with as_tuple one tensor per dimension.
-
-    >>> nonzero(tensor([0, 3, 4]))
-    tensor([[1],
-            [2]])
-    """
-    a = input._array
-    xp = backends.namespaces[type(a)]
-    found = xp.nonzero(a if a.ndim else a.reshape(1))
-    if as_tuple:
-        return tuple(from_array(i) for i in found)
-    return from_array(xp.stack(found, axis=1) if a.ndim else found[0][:, None][:, :0])
-
-
-@expose()
-def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:  # noqa: A002
-    """As `nonzero`, with exactly `size` rows: the first ones, or filled up with `fill_value`."""
-    found = nonzero(input)._array[:size]
-    result = backends.namespaces[type(found)].full((size, found.shape[1]), fill_value, dtype=found.dtype)
-    result[: len(found)] = found
-    return from_array(result)
-
-
-@expose()
-def argwhere(input: Tensor) -> Tensor:  # noqa: A002
-    """The indices of elements that are not zero, a row for each."""
-    return nonzero(input)
+    return index_put_(input.clone(), indices, values, accumulate)

@@ -15,9 +15,8 @@ from .expose import expose
 
 def owner_of(array: Any) -> Any:
     """The array whose memory a view shares."""
-    while type(getattr(array, "base", None)) is type(array):
-        array = array.base
-    return array
+    base = getattr(array, "base", None)
+    return owner_of(base) if type(base) is type(array) else array
 
 
 class UntypedStorage:

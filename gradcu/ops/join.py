@@ -18,6 +18,7 @@ from ..graph.views import mark_view
 from ..tensor import Tensor, wrap_dim
 from .expose import expose
 from .index import getitem
+from .parts import copying
 
 _ALL = slice(None)
 
@@ -75,7 +76,10 @@ assemble = Primitive(
     lambda xp, g, needs, indices: tuple(xp.getitem(g, index) for index in indices),
     kind="linear",
     variadic=True,
-    samples=lambda make: [([make(2), make(2)], (3, 2), ((0, ...), (2, ...))), ([make(2, 1)], (2, 3), ((_ALL, slice(1, 2)),))],
+    samples=lambda make: [
+        ([make(2), make(2)], (3, 2), ((0, ...), (2, ...))),
+        ([make(2, 1)], (2, 3), ((_ALL, slice(1, 2)),)),
+    ],
 )
 
 
@@ -91,6 +95,10 @@ def _rejoin(join: str) -> Any:
     return {"x": x}
 
 
+def _one(i: int) -> slice:
+    return slice(i, i + 1)
+
+
 split_, split_sizes, unsafe_split_, unsafe_split_sizes, unbind_ = (
     Primitive(
         name,
@@ -99,13 +107,17 @@ split_, split_sizes, unsafe_split_, unsafe_split_sizes, unbind_ = (
         kind="linear",
         node=node,
         outputs=0,
+        samples=lambda make, step=step: [
+            (make(4, 3), tuple((slice(None), step(i)) for i in range(3)), 1),
+            (make(2), (step(0), step(1)), 0),
+        ],
     )
-    for name, node, join in (
-        ("split", "SplitBackward0", "concat"),
-        ("split_sizes", "SplitWithSizesBackward0", "concat"),
-        ("unsafe_split", "UnsafeSplitBackward0", "concat"),
-        ("unsafe_split_sizes", "UnsafeSplitWithSizesBackward0", "concat"),
-        ("unbind", "UnbindBackward0", "stack"),
+    for name, node, join, step in (
+        ("split", "SplitBackward0", "concat", _one),
+        ("split_sizes", "SplitWithSizesBackward0", "concat", _one),
+        ("unsafe_split", "UnsafeSplitBackward0", "concat", _one),
+        ("unsafe_split_sizes", "UnsafeSplitWithSizesBackward0", "concat", _one),
+        ("unbind", "UnbindBackward0", "stack", int),
     )
 )
 
@@ -113,7 +125,10 @@ split_, split_sizes, unsafe_split_, unsafe_split_sizes, unbind_ = (
 def _apart(primitive: Primitive, x: Tensor, indices: tuple, axis: int, views: bool = True) -> tuple[Tensor, ...]:
     """The parts of `x` at `indices`, as views that may not be changed in place where gradients are recorded."""
     if len(indices) < 2:
-        return tuple(getitem.record((x,), (index,)) for index in indices)
+        parts = tuple(getitem.record((x,), (index,)) for index in indices)
+        if views and parts and parts[0]._view is not None:
+            parts[0]._view.kind = parts[0]._view.kind or "multi"
+        return parts
     parts = primitive.record((x,), (indices, axis))
     if views:
         kind = "multi" if state.grad else ""
@@ -133,9 +148,7 @@ def _tensors(tensors: Any, name: str) -> tuple[Tensor, ...]:
         tensors = tuple(tensors)
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
-            raise TypeError(
-                f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
-            )
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
     return tensors
 
 
@@ -144,7 +157,7 @@ def _promoted(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     if all(t._array.dtype is first or t._array.dtype == first for t in tensors):
         return tensors
     common = functools.reduce(dtypes.promote_types, (t.dtype for t in tensors))
-    return [t.to(common) for t in tensors]  # type: ignore[attr-defined]
+    return [t.to(common) for t in tensors]
 
 
 @expose("concat", "concatenate", method=False, out=True)
@@ -192,7 +205,7 @@ def _joinable(tensors: Sequence[Tensor], dim: int) -> Sequence[Tensor]:
                 )
     if len(kept) < len(tensors):
         common = functools.reduce(dtypes.promote_types, (t.dtype for t in tensors))
-        kept = [t.to(common) for t in kept]  # type: ignore[attr-defined]
+        kept = [t.to(common) for t in kept]
     return kept
 
 
@@ -238,7 +251,7 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side, vectors as columns."""
     tensors = _nonempty(tensors, "column_stack")
-    return cat([t.reshape(-1, 1) if t._array.ndim < 2 else t for t in tensors], 1)  # type: ignore[attr-defined]
+    return cat([t.reshape(-1, 1) if t._array.ndim < 2 else t for t in tensors], 1)
 
 
 def _nonempty(tensors: Any, name: str) -> tuple[Tensor, ...]:
@@ -254,23 +267,20 @@ def atleast(t: Tensor, ndim: int) -> Tensor:
     if len(shape) >= ndim:
         return t
     if not shape:
-        return t.reshape((1,) * ndim)  # type: ignore[attr-defined]
+        return t.reshape((1,) * ndim)
     if len(shape) == 1 and ndim > 1:
-        t = t.unsqueeze(0)  # type: ignore[attr-defined]
-    return t.unsqueeze(-1) if ndim == 3 else t  # type: ignore[attr-defined]
-
-
-def _one_or_many(tensors: tuple, function: Any) -> Any:
-    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
-        return tuple(function(t) for t in _tensors(tensors[0], function.__name__))
-    done = tuple(function(t) for t in _tensors(tensors, "atleast"))
-    return done[0] if len(done) == 1 else done
+        t = t.unsqueeze(0)
+    return t.unsqueeze(-1) if ndim == 3 else t
 
 
 for _n in (1, 2, 3):
 
     def _atleast(*tensors: Any, n: int = _n) -> Any:
-        return _one_or_many(tensors, functools.partial(atleast, ndim=n))
+        name, one = f"atleast_{n}d", len(tensors) == 1
+        if one and isinstance(tensors[0], (tuple, list)):
+            tensors, one = tuple(tensors[0]), False
+        done = tuple(atleast(t, n) for t in _tensors(tensors, name))
+        return done[0] if one else done
 
     _atleast.__name__ = _atleast.__qualname__ = f"atleast_{_n}d"
     _atleast.__doc__ = f"Each tensor with at least {_n} dimensions; a view, or the tensor itself."
@@ -299,7 +309,8 @@ def _sized(
         )
     if sum(sizes) != length:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {axis}), "
+            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
+            f"{axis}), "
             f"but got split_sizes={list(sizes)}"
         )
     return _apart(primitive, x, _ranges(tuple(itertools.accumulate(sizes)), axis), axis, views)
@@ -326,25 +337,25 @@ def split(tensor: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tupl
 
     Raises RuntimeError if the sizes do not add up to the length.
     """
-    if isinstance(split_size, (list, tuple)):
-        return _sized(tensor, split_size, dim, "split")
-    return _equal(tensor, split_size, dim, "split")
+    if isinstance(split_size, int):
+        return _equal(tensor, split_size, dim, "split")
+    return _sized(tensor, split_size, dim, "split")
 
 
 @expose()
-def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts of the sizes listed along `dim`."""
     return _sized(input, split_sizes, dim, "split_with_sizes")
 
 
 @expose()
-def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
     """As `split`, but the parts are no views to autograd: changing them in place goes unnoticed by the input."""
     return _equal(input, split_size, dim, "unsafe_split", unsafe_split_, False)
 
 
 @expose()
-def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """As `split_with_sizes`, but the parts are no views to autograd."""
     return _sized(input, split_sizes, dim, "unsafe_split_with_sizes", unsafe_split_sizes, False)
 
@@ -359,14 +370,14 @@ def _chunk_size(x: Tensor, chunks: int, dim: int, name: str) -> tuple[int, int]:
 
 
 @expose()
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` parts along `dim`, of one size but for the last."""
     length, size = _chunk_size(input, chunks, dim, "chunk")
     return _equal(input, size, dim, "chunk") if length else _sized(input, [0] * chunks, dim, "chunk")
 
 
 @expose()
-def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """As `chunk`, but the parts are no views to autograd."""
     length, size = _chunk_size(input, chunks, dim, "unsafe_chunk")
     if not length:
@@ -376,7 +387,7 @@ def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]
 
 @expose()
 def tensor_split(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     indices_or_sections: int | Sequence[int] | Tensor | None = None,
     dim: int = 0,
     *,
@@ -406,7 +417,8 @@ def tensor_split(
             )
         if given._array.ndim > 1:
             raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but "
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional "
+                "tensor, but "
                 f"got a tensor with {given._array.ndim} dims"
             )
         indices_or_sections = given.tolist()
@@ -424,20 +436,26 @@ def tensor_split(
 
 
 def _split_along(name: str, ndim: int, dim: int) -> Any:
-    def function(input: Tensor, indices_or_sections: Any = None, *, sections: Any = None, indices: Any = None) -> Any:  # noqa: A002
+    def function(input: Tensor, indices_or_sections: Any = None, *, sections: Any = None, indices: Any = None) -> Any:
         if indices_or_sections is None:
             indices_or_sections = indices if sections is None else sections
         if input._array.ndim < ndim:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {ndim} dimension{'s' if ndim > 1 else ''}, but got a tensor "
+                f"torch.{name} requires a tensor with at least {ndim} dimension, but got a tensor "
                 f"with {input._array.ndim} dimensions!"
+            )
+        if not isinstance(indices_or_sections, (int, tuple, list, Tensor)):
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments. Expected int or tuple of ints, got "
+                f"{type(indices_or_sections).__name__}"
             )
         along = 0 if input._array.ndim == 1 else dim
         if isinstance(indices_or_sections, int):
             length = input._array.shape[along]
             if indices_or_sections <= 0 or length % indices_or_sections:
                 raise RuntimeError(
-                    f"torch.{name} attempted to split along dimension {along}, but the size of the dimension {length} is not "
+                    f"torch.{name} attempted to split along dimension {along}, but the size of the dimension "
+                    f"{length} is not "
                     f"divisible by the split_size {indices_or_sections}!"
                 )
         return tensor_split(input, indices_or_sections, along)
@@ -451,13 +469,16 @@ hsplit, vsplit, dsplit = _split_along("hsplit", 1, 1), _split_along("vsplit", 2,
 
 
 @expose()
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along `dim`, without it."""
     if not input._array.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     axis = wrap_dim(dim, input._array.ndim)
     lead = (_ALL,) * axis
     return _apart(unbind_, input, tuple((*lead, i, ...) for i in range(input._array.shape[axis])), axis)
+
+
+split_copy, split_with_sizes_copy, unbind_copy = (copying(f) for f in (split, split_with_sizes, unbind))
 
 
 # --- combining ---
@@ -492,18 +513,14 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
         if t.device != tensors[0].device:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same device")
-    swap = indexing == "xy" and len(tensors) > 1
-    if swap:
-        tensors = (tensors[1], tensors[0], *tensors[2:])
     shape = tuple(t._array.size for t in tensors)
     grids: list[Any] = []
     for i, t in enumerate(tensors):
         lengths = [1] * len(shape)
         lengths[i] = shape[i]
-        grids.append(t.view(lengths).expand(shape))  # type: ignore[attr-defined]
-    if swap:
+        grids.append(t.view(lengths).expand(shape))
+    if indexing == "xy" and len(tensors) > 1:
         grids = [g.transpose(0, 1) for g in grids]
-        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 
@@ -516,11 +533,11 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     if len(tensors) == 1:
         return tensors[0]
     grids = meshgrid(*tensors, indexing="ij")
-    return stack([g.flatten() for g in grids], 1)  # type: ignore[attr-defined]
+    return stack([g.flatten() for g in grids], 1)
 
 
 @expose()
-def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:  # noqa: A002
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All ways to choose `r` elements of a vector, in order, as rows. Raises RuntimeError for a matrix."""
     if input._array.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._array.shape)}")
@@ -528,8 +545,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     chosen = list(choose(range(input._array.size), r))
-    if not chosen or not r:
-        return input.new_empty((len(chosen) if r else 0, r)[: 2 if r else 1])  # type: ignore[attr-defined]
+    if not r:
+        return input[[]]
     return stack([input[[c[i] for c in chosen]] for i in range(r)], 1)
 
 

@@ -196,16 +196,11 @@ _C_NAMES = {
     "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool",
     "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
-TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
-}  # fmt: skip
 
 
 def type_name(t: Tensor) -> str:
     """The dtype as PyTorch's messages write it: Float, Long, ..."""
-    return TYPE_NAMES[t.dtype.name]
+    return t.dtype.type_name
 
 
 def c_name(t: Tensor) -> str:
@@ -260,8 +255,8 @@ def _check_bmm(x: Tensor, y: Tensor, batch: tuple[int, ...]) -> None:
     _no_bool(x, "bmm")
 
 
-def _check_mv(x: Tensor, y: Tensor, first: Tensor) -> None:
-    a, b = x._array, y._array
+def _check_mv(x: Tensor, y: Tensor, first: Tensor | None = None) -> None:
+    a, b, first = x._array, y._array, y if first is None else first
     if a.shape[-1] != b.shape[0]:
         rows = math.prod(a.shape[:-1])
         raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{a.shape[-1]}), vec ({b.shape[0]})")
@@ -336,19 +331,18 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
             _check_mm(input, other)
         result = mm_.record((input, other))
     elif m >= 2 and n > 2:
-        _check_bmm(input, other, a.shape[:-2] if m >= n else b.shape[:-2])
+        if a.dtype is not b.dtype or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2] or a.dtype.kind == "b":
+            _check_bmm(input, other, a.shape[:-2] if m >= n else b.shape[:-2])
         result = bmm_.record((input, other))
     elif m == 0 or n == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
     elif n == 1:
-        if m == 1:
-            _check_dot(input, other)
-            result = dot_.record((input, other))
-        else:
-            _check_mv(input, other, other)
-            result = mv_.record((input, other))
+        if a.dtype is not b.dtype or a.shape[-1] != b.shape[0] or a.dtype.kind == "b":
+            (_check_dot if m == 1 else _check_mv)(input, other)
+        result = (dot_ if m == 1 else mv_).record((input, other))
     else:
-        result = squeeze_.record((matmul(reshape_.record((input,), ((1, a.shape[0]),)), other),), ((-2,),))
+        row = reshape_.record((input,), ((1, a.shape[0]),))
+        result = squeeze_.record((matmul(row, other),), ((-2,),))
     return result if out is None else _written(result, out, "matmul")
 
 
@@ -398,7 +392,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         raise not_tensor("mv", input=input, vec=vec)
     if input._array.ndim != 2 or vec._array.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._array.ndim}, {vec._array.ndim}")
-    _check_mv(input, vec, vec)
+    _check_mv(input, vec)
     return mv_.record((input, vec))
 
 
@@ -478,19 +472,26 @@ def _check_types(x: Tensor, y: Tensor, z: Tensor) -> None:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {type_name(x)} and {type_name(z)}")
 
 
-@expose(inplace=True, out=True)
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+@expose(inplace=True)
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """`beta * input + alpha * (mat1 @ mat2)`; `input` broadcasts to the product and is not looked at if beta is 0."""
-    if not (isinstance(input, Tensor) and isinstance(mat1, Tensor) and isinstance(mat2, Tensor)):
-        raise not_tensor("addmm", input=input, mat1=mat1, mat2=mat2)
-    for t, which in ((mat1, "mat1"), (mat2, "mat2")):
-        if t._array.ndim != 2:
-            raise RuntimeError(f"{which} must be a matrix, got {t._array.ndim}-D tensor")
-    if mat1._array.shape[1] == mat2._array.shape[0]:
-        _check_types(input, mat1, mat2)
-    _check_mm(mat1, mat2)
-    _check_expands("addmm", input, (mat1._array.shape[0], mat2._array.shape[1]))
-    return addmm_.record((input, mat1, mat2), (beta, alpha))
+    try:
+        x, a, b = input._array, mat1._array, mat2._array
+    except AttributeError:
+        raise not_tensor("addmm", input=input, mat1=mat1, mat2=mat2) from None
+    for t, which in ((a, "mat1"), (b, "mat2")):
+        if t.ndim != 2:
+            raise RuntimeError(f"{which} must be a matrix, got {t.ndim}-D tensor")
+    if a.dtype is not b.dtype or x.dtype is not b.dtype or a.shape[1] != b.shape[0] or a.dtype.kind == "b":
+        if a.shape[1] == b.shape[0]:
+            _check_types(input, mat1, mat2)
+        _check_mm(mat1, mat2)
+    if x.shape != b.shape[1:]:
+        _check_expands("addmm", input, (a.shape[0], b.shape[1]))
+    result = addmm_.record((input, mat1, mat2), (beta, alpha))
+    return result if out is None else _written(result, out, "addmm")
 
 
 @expose(inplace=True, out=True)
@@ -530,8 +531,10 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     return addr_.record([t.to(common) for t in given], (beta, alpha))
 
 
-@expose(inplace=True, out=True)
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+@expose(inplace=True)
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """`beta * input + alpha * bmm(batch1, batch2)`."""
     if not (isinstance(input, Tensor) and isinstance(batch1, Tensor) and isinstance(batch2, Tensor)):
         raise not_tensor("baddbmm", input=input, batch1=batch1, batch2=batch2)
@@ -542,7 +545,8 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alp
             f"batch2: {c_name(batch2)}"
         )
     _check_expands("baddbmm", input, batch1._array.shape[:2] + batch2._array.shape[2:])
-    return baddbmm_.record((input, batch1, batch2), (beta, alpha))
+    result = baddbmm_.record((input, batch1, batch2), (beta, alpha))
+    return result if out is None else _written(result, out, "baddbmm")
 
 
 @expose(inplace=True, out=True)

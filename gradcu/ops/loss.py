@@ -45,6 +45,17 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 # --- classes ---
 
 
+def _classes(*values: Any) -> Tensor:
+    return from_array(backends.host.array(values))
+
+
+def _class_samples(make: Any) -> list[tuple]:
+    return [
+        (make(3, 2), _classes(1, 0, 1), make(3, 1).detach(), True),
+        (make(1, 3, 2), _classes([2, 0]), make(1, 1, 2).detach(), False),
+    ]
+
+
 def _put_class(xp: Any, x: Any, target: Any, count: int) -> Any:
     spread = xp.zeros((x.shape[0], count, *x.shape[2:]), dtype=x.dtype)
     if x.ndim == 2:
@@ -66,12 +77,14 @@ put_class = Primitive(
     {"x": lambda xp, g, target: xp.take_class(g, target)},
     inputs=2,
     node="NllLossBackwardBackward0",
+    samples=lambda make: [(make(3, 1), _classes(1, 0, 1), 2), (make(1, 1, 2), _classes([2, 0]), 3)],
 )
 take_class = Primitive(
     "take_class",
     _take_class,
     {"x": lambda xp, g, x_shape, target: xp.put_class(g, target, x_shape[1])},
     inputs=2,
+    samples=lambda make: [(make(3, 2), _classes(1, 0, 1)), (make(1, 3, 2), _classes([2, 0]))],
 )
 
 
@@ -88,18 +101,21 @@ def _cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> t
 
 
 def _vjp_cross_entropy(
-    xp: Any, g: Any, needs: Any, x_shape: Any, classes: Any, shares: Any, total: bool, out: Any
+    xp: Any, g: Any, needs: Any, x_shape: Any, classes: Any, shares: Any, total: bool, rest: Any
 ) -> tuple[Any, ...]:
     g_loss, g_logp = g
-    p = xp.exp(out[1])
-    x_grad = None
-    if g_loss is not None:
+    p = xp.exp(rest[0])
+    x_grad: Any = None
+    if needs[0] and g_loss is not None:
         each = (g_loss if total else xp.expand_dims(g_loss, 1)) * shares
         x_grad = p * each - xp.put_class(each, classes, x_shape[1])
-    if g_logp is not None:
+    if needs[0] and g_logp is not None:
         more = g_logp - p * xp.sum(g_logp, axis=1, keepdims=True)
         x_grad = more if x_grad is None else x_grad + more
-    return x_grad, None, None
+    share_grad = None
+    if needs[2] and g_loss is not None:
+        share_grad = -xp.take_class(rest[0], classes) * (g_loss if total else xp.expand_dims(g_loss, 1))
+    return x_grad, None, share_grad
 
 
 cross_entropy_ = Primitive(
@@ -109,6 +125,7 @@ cross_entropy_ = Primitive(
     inputs=3,
     outputs=2,
     node="NllLossBackward0",
+    samples=_class_samples,
 )
 nll = Primitive(
     "nll",
@@ -116,16 +133,18 @@ nll = Primitive(
     {
         "x": lambda xp, g, x_shape, classes, shares, total: xp.put_class(
             -(g if total else xp.expand_dims(g, 1)) * shares, classes, x_shape[1]
-        )
+        ),
+        "shares": lambda xp, g, x, classes, total: -xp.take_class(x, classes) * (g if total else xp.expand_dims(g, 1)),
     },
     inputs=3,
     node="NllLossBackward0",
+    samples=_class_samples,
 )
 
 
 def _class_shares(
     name: str,
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     ignore_index: int,
@@ -144,9 +163,7 @@ def _class_shares(
         x, t = x[None], t[None]
         input = input.unsqueeze(0)  # type: ignore[attr-defined]
     if x.shape[0] != t.shape[0]:
-        raise ValueError(
-            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({t.shape[0]})."
-        )
+        raise ValueError(f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({t.shape[0]}).")
     if x.shape[2:] != t.shape[1:]:
         expected = [x.shape[0], *x.shape[2:]]
         raise RuntimeError(f"Expected target size {expected}, got {list(t.shape)}")
@@ -172,7 +189,7 @@ def _class_shares(
 
 @expose(into="nn.functional", function=False, method=False)
 def nll_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -194,7 +211,7 @@ def nll_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def cross_entropy(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -203,7 +220,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Minus the log-probability that logits (N, C, ...) give to classes (N, ...), or to probabilities of their own shape.
+    """Minus the log-probability that logits (N, C, ...) give to classes (N, ...), or to probabilities (N, C, ...).
 
     `label_smoothing` mixes the target with the uniform distribution. Targets equal to `ignore_index` do not count, and
     the mean is weighted by class. Raises as `nll_loss`.
@@ -237,7 +254,7 @@ def cross_entropy(
 
 
 def _soft_cross_entropy(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None,
     reduction: str,
@@ -258,7 +275,7 @@ def _soft_cross_entropy(
 
 @expose(into="nn.functional", function=False, method=False)
 def linear_cross_entropy(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     linear_weight: Tensor,
     target: Tensor,
     *,
@@ -269,12 +286,40 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`cross_entropy` of the logits `linear(input, linear_weight, linear_bias)`, whose last dimension is the classes'."""
-    logits = functions["matmul"](input, linear_weight.mT)  # type: ignore[attr-defined]
+    """`cross_entropy` of the logits input @ linear_weight^T + linear_bias.
+
+    input: (N, D) or (D). linear_weight: (C, ..., D), which gives logits (N, C, ...). `options` is accepted: the logits
+    are made at once whatever it says. Raises RuntimeError where shapes do not fit, and for `ignore_index` beside
+    probabilities.
+    """
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {input.ndim}")
+    if linear_weight.ndim < 2:
+        raise RuntimeError(
+            f"linear_cross_entropy: expected linear_weight with dimensionality at least 2, got {linear_weight.ndim}"
+        )
+    classes = tuple(linear_weight.shape[:-1])
+    if input.shape[-1] != linear_weight.shape[-1]:
+        raise RuntimeError(
+            "linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
+        )
+    if len(classes) > 1 and input.ndim == 1:
+        raise RuntimeError(
+            f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "
+            "requires "
+            f"batched input, (N, {input.shape[-1]}), got unbatched input with shape {tuple(input.shape)}"
+        )
+    if ignore_index is not None and target.dtype.is_floating_point:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    if linear_bias is not None and tuple(linear_bias.shape) not in (classes, classes[:1]):
+        raise RuntimeError(
+            f"linear_cross_entropy: expected linear_bias shape {classes}, got {tuple(linear_bias.shape)}"
+        )
+    rows = linear_weight.reshape(-1, linear_weight.shape[-1])  # type: ignore[attr-defined]
+    logits = (input @ rows.mT).reshape(*input.shape[:-1], *classes)
     if linear_bias is not None:
-        logits = logits + linear_bias
-    if logits.ndim > 2:
-        logits = logits.movedim(-1, 1)
+        logits = logits + linear_bias.reshape(*linear_bias.shape, *(1,) * (len(classes) - linear_bias.ndim))  # type: ignore[attr-defined]
     return cross_entropy(
         logits,
         target,
@@ -363,7 +408,7 @@ bce_with_logits = _pointwise(
 )
 
 
-def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[Tensor, ...]:  # noqa: A002
+def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
     """The tensors in their common dtype and shape. Warns, as PyTorch does, if shapes had to be broadcast."""
     given = (input, target, *more)
     for t in given:
@@ -371,7 +416,8 @@ def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[T
             raise TypeError(f"{name}(): expected a Tensor, not {type(t).__name__}")
     if input._array.shape != target._array.shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
+            "likely "
             "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
             stacklevel=3,
         )
@@ -383,7 +429,9 @@ def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[T
     return given
 
 
-def _weighted(p: Primitive, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, scale: float) -> Tensor:  # noqa: A002
+def _weighted(
+    p: Primitive, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, scale: float
+) -> Tensor:
     """A pointwise loss; weights multiply each element, and the mean is over them."""
     check_reduction(reduction)
     x, y = operands(p.name, input, target)
@@ -397,7 +445,7 @@ def _weighted(p: Primitive, input: Tensor, target: Tensor, weight: Tensor | None
 
 @expose(into="nn.functional", function=False, method=False)
 def mse_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -414,7 +462,7 @@ def mse_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def l1_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -434,7 +482,7 @@ def l1_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def smooth_l1_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -452,7 +500,7 @@ def smooth_l1_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def huber_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     reduction: str = "mean",
     delta: float = 1.0,
@@ -466,7 +514,7 @@ def huber_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def binary_cross_entropy(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -491,7 +539,7 @@ def binary_cross_entropy(
 
 @expose(method=False, into="nn.functional")
 def binary_cross_entropy_with_logits(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
@@ -517,7 +565,7 @@ def binary_cross_entropy_with_logits(
 
 @expose(into="nn.functional", function=False, method=False)
 def kl_div(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -547,7 +595,7 @@ def kl_div(
 
 @expose(into="nn.functional", method=False)
 def poisson_nll_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     log_input: bool = True,
     full: bool = False,
@@ -571,7 +619,7 @@ def poisson_nll_loss(
 
 @expose(into="nn.functional", function=False, method=False)
 def gaussian_nll_loss(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     target: Tensor,
     var: Tensor | float,
     full: bool = False,
@@ -591,7 +639,9 @@ def gaussian_nll_loss(
     if tuple(var.shape) != tuple(input.shape):
         if tuple(input.shape[:-1]) == tuple(var.shape):
             var = var.unsqueeze(-1)
-        elif not (input.ndim == var.ndim and sum(a != b for a, b in zip(input.shape, var.shape)) == 1 and 1 in var.shape):
+        elif not (
+            input.ndim == var.ndim and sum(a != b for a, b in zip(input.shape, var.shape)) == 1 and 1 in var.shape
+        ):
             raise ValueError("var is of incorrect size")
     check_reduction(reduction)
     # Limited in value alone: the gradient is that of the variance as given.

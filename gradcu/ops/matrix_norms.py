@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import dtypes
 from ..tensor import Tensor, from_array, wrap_dim
-from .decompose import array_namespace, check_matrix, eigvalsh, svdvals
+from .decompose import array_namespace, check_matrix
 from .expose import expose, functions, namespaces
 from .linalg import not_tensor, type_name
 from .solve import inv_ex, tolerances
+from .spectrum import eigvalsh, svdvals
 
 _SPECTRAL = ("nuc", 2, -2)
 

@@ -22,55 +22,58 @@ Dims = tuple[int, ...]
 
 def _standardize(
     xp: Any, x: Any, w: Any, b: Any, axes: Dims, affine: Dims, eps: float, center: bool
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any, Any, Any]:
     over = 1 / max(1, math.prod(x.shape[i] for i in axes))
     if center:
         mean = xp.sum(x, axis=axes, keepdims=True)
         mean *= over
-        out = x - mean
-        scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
+        normal = x - mean
     else:
-        mean, out = xp.zeros((1,) * x.ndim, dtype=x.dtype), x
-        scale = xp.sum(xp.square(x), axis=axes, keepdims=True)
+        mean, normal = xp.zeros((1,) * x.ndim, dtype=x.dtype), x
+    scale = xp.sum(xp.square(normal), axis=axes, keepdims=True)
     scale *= over
     scale += eps
     scale = 1 / xp.sqrt(scale)
-    out = out * scale
-    if w is not None:
-        out *= w.reshape(affine)
+    normal = normal * scale
+    # The result is an array of its own: users may write to it, and the backward needs what is normal.
+    out = normal.copy() if w is None else normal * w.reshape(affine)
     if b is not None:
         out += b.reshape(affine)
-    return out, mean, scale
+    return out, normal, mean, scale
 
 
 def _vjp(
-    xp: Any, g: Any, needs: Any, x: Any, w: Any, axes: Dims, affine: Dims, center: bool, out: Any, b_shape: Any
+    xp: Any, g: Any, needs: Any, x_shape: Any, w: Any, b_shape: Any, axes: Dims, affine: Dims, center: bool, rest: Any
 ) -> tuple[Any, Any, Any]:
-    g_out, g_mean, g_scale = g
-    _, mean, scale = out
-    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
-    deviation = x - mean if center else x
-    x_grad = w_grad = b_grad = None
+    g_out, g_normal, g_mean, g_scale = g
+    normal, _, scale = rest
+    over = 1 / max(1, math.prod(x_shape[i] for i in axes))
+    kept = tuple(i for i, n in enumerate(affine) if n == 1)
+    x_grad = w_grad = b_grad = product = None
     if g_out is not None:
-        normal = deviation * scale
-        kept = tuple(i for i, n in enumerate(affine) if n == 1)
         if needs[1]:
-            w_grad = xp.reshape(xp.sum(g_out * normal, axis=kept), w.shape)
+            product = g_out * normal
+            w_grad = xp.reshape(xp.sum(product, axis=kept), w.shape)
         if needs[2]:
             b_grad = xp.reshape(xp.sum(g_out, axis=kept), b_shape)
         if needs[0]:
             if w is not None:
-                g_out = g_out * xp.reshape(w, affine)
-            x_grad = g_out - normal * (xp.sum(g_out * normal, axis=axes, keepdims=True) * over)
-            if center:
-                x_grad = x_grad - xp.sum(g_out, axis=axes, keepdims=True) * over
-            x_grad = x_grad * scale
+                w = xp.reshape(w, affine)
+                g_out, product = g_out * w, None if product is None else product * w
+            g_normal = g_out if g_normal is None else g_normal + g_out
+            product = product if g_normal is g_out else None
+    if needs[0] and g_normal is not None:
+        product = g_normal * normal if product is None else product
+        x_grad = g_normal - normal * (xp.sum(product, axis=axes, keepdims=True) * over)
+        if center:
+            x_grad = x_grad - xp.sum(g_normal, axis=axes, keepdims=True) * over
+        x_grad = x_grad * scale
     # Graphs of higher order reach the statistics, and so do users of the native functions.
     if needs[0] and g_scale is not None:
-        more = deviation * (g_scale * scale * scale * scale * -over)
+        more = normal * (g_scale * scale * scale * -over)
         x_grad = more if x_grad is None else x_grad + more
     if needs[0] and g_mean is not None and center:
-        more = xp.broadcast_to(g_mean * over, x.shape)
+        more = xp.broadcast_to(g_mean * over, x_shape)
         x_grad = more if x_grad is None else x_grad + more
     return x_grad, w_grad, b_grad
 
@@ -81,7 +84,7 @@ def _primitive(name: str, node: str) -> Primitive:
         _standardize,
         _vjp,
         inputs=3,
-        outputs=3,
+        outputs=4,
         node=node,
         samples=lambda make: [
             (make(4, 3), make(3), make(3), (1,), (1, 3), 1e-5, True),
@@ -107,7 +110,7 @@ def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
 
 def _normalized_axes(
     name: str,
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     normalized_shape: Any,
     weight: Tensor | None,
     bias: Tensor | None,
@@ -128,7 +131,8 @@ def _normalized_axes(
             )
     if len(given) < len(shape) or given[len(given) - len(shape) :] != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got "
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            "got "
             f"input of size{list(given)}"
         )
     lead = len(given) - len(shape)
@@ -137,7 +141,7 @@ def _normalized_axes(
 
 @expose(method=False)
 def native_layer_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None,
     bias: Tensor | None,
@@ -146,13 +150,13 @@ def native_layer_norm(
     """`layer_norm`, the mean, and the reciprocal standard deviation."""
     axes, affine = _normalized_axes("layer_norm", input, normalized_shape, weight, bias)
     (x, w, b), dtype = _wide(input, weight, bias)
-    out, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
+    out, _, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
     return (out if dtype is None else out.to(dtype)), mean.detach(), scale.detach()
 
 
 @expose(method=False, into="nn.functional")
 def layer_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -167,7 +171,7 @@ def layer_norm(
 
 @expose(method=False, into="nn.functional")
 def rms_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     eps: float | None = None,
@@ -205,7 +209,7 @@ def _check_channels(channels: int, **tensors: Tensor | None) -> None:
 
 @expose(method=False)
 def native_batch_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     running_mean: Tensor | None,
@@ -234,7 +238,7 @@ def native_batch_norm(
         empty = functions["empty"](0, dtype=x.dtype, device=x.device)
         return (out if dtype is None else out.to(dtype)), empty, empty
     axes = (0, *range(2, x.ndim))
-    out, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
+    out, _, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
     n = x.numel() // max(1, channels)
     _update(running_mean, mean._array, momentum)
     if running_var is not None:
@@ -244,7 +248,7 @@ def native_batch_norm(
 
 @expose(method=False)
 def batch_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     running_mean: Tensor | None,
@@ -259,7 +263,7 @@ def batch_norm(
 
 
 def _functional_batch_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -283,7 +287,7 @@ expose(function=False, method=False, into="nn.functional", name="batch_norm")(_f
 
 @expose(method=False)
 def native_group_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
     N: int,
@@ -306,14 +310,14 @@ def native_group_norm(
             )
     (x, w, b), dtype = _wide(input, weight, bias)
     x = x.reshape(N, group, C // group, HxW)
-    out, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
+    out, _, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
     out = out.reshape(input.shape)
-    return (out if dtype is None else out.to(dtype)), *(t.detach().reshape(N, group) for t in (mean, scale))
+    return (out if dtype is None else out.to(dtype)), *(t.reshape(N, group) for t in (mean, scale))
 
 
 @expose(method=False, into="nn.functional")
 def group_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -335,7 +339,7 @@ def group_norm(
 
 @expose(method=False, into="nn.functional")
 def instance_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -348,7 +352,7 @@ def instance_norm(
 
     Raises ValueError for a single value per channel.
     """
-    n, channels, *size = input._array.shape
+    _, channels, *size = input._array.shape
     if not use_input_stats:
         return native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
     if math.prod(size) == 1:
@@ -356,7 +360,7 @@ def instance_norm(
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     (x, w, b), dtype = _wide(input, weight, bias)
     affine = (1, channels, *(1,) * len(size))
-    out, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
+    out, _, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
     _update(running_mean, mean._array.mean(axis=0), momentum)
     if running_var is not None:
         count = math.prod(size)
@@ -366,7 +370,7 @@ def instance_norm(
 
 @expose(function=False, method=False, into="nn.functional")
 def local_response_norm(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     size: int,
     alpha: float = 1e-4,
     beta: float = 0.75,
@@ -386,5 +390,3 @@ def local_response_norm(
     squares = (input * input).reshape(n, channels, math.prod(rest))
     total = window_sum.record((squares,), ((channels, math.prod(rest)), (size, 1), (1, 1), (size // 2, 0)))
     return input / (total.reshape(input.shape) * (alpha / size) + k) ** beta
-
-

@@ -181,8 +181,8 @@ def _digamma(xp: Any, x: Any) -> Any:
 
 def zeta(xp: Any, s: Any, q: Any) -> Any:
     """Hurwitz' zeta function, the sum of (q + k) ** -s over k >= 0, for s > 1: by Euler and Maclaurin's formula."""
-    lowest = float(xp.min(q)) if q.size else 0.0
-    steps = 10 + (math.ceil(-lowest) if -10000 < lowest < 0 else 0)
+    lowest = float(xp.min(xp.where(q > -1000, q, 0))) if q.size else 0.0
+    steps = 10 + math.ceil(max(0.0, -lowest))
     total = q**-s
     for k in range(1, steps):
         total = total + (q + k) ** -s

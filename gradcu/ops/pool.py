@@ -17,7 +17,7 @@ from .. import backends
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .conv import Ints, out_size, window_cuts
-from .expose import expose, functions
+from .expose import expose
 
 Dims = tuple[int, ...]
 
@@ -92,9 +92,7 @@ def _pool_scatter(
     return spread if full == tuple(size) else spread[(..., *(slice(p, p + n) for p, n in zip(padding, size)))]
 
 
-def _pool_gather(
-    xp: Any, x: Any, code: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims
-) -> Any:
+def _pool_gather(xp: Any, x: Any, code: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
     out = code.shape[-len(kernel) :]
     x = _padded(xp, x, out, kernel, stride, padding, dilation, 0)
     found = xp.zeros(code.shape, dtype=x.dtype)
@@ -103,12 +101,16 @@ def _pool_gather(
     return found
 
 
+def _codes(values: Any) -> Tensor:
+    return from_array(backends.host.array(values, dtype="uint8"))
+
+
 max_pool_ = Primitive(
     "max_pool",
     _max_pool,
     {
-        "x": lambda xp, g, out, x_shape, kernel, stride, padding, dilation: xp.pool_scatter(
-            g, out[1], tuple(x_shape[-len(kernel) :]), kernel, stride, padding, dilation
+        "x": lambda xp, g, rest, x_shape, kernel, stride, padding, dilation: xp.pool_scatter(
+            g, rest[0], tuple(x_shape[-len(kernel) :]), kernel, stride, padding, dilation
         )
     },
     outputs=2,
@@ -130,6 +132,10 @@ pool_scatter = Primitive(
     },
     inputs=2,
     node="MaxPool2DWithIndicesBackwardBackward0",
+    samples=lambda make: [
+        (make(1, 2, 2), _codes([[[0, 3], [2, 1]]]), (4, 4), (2, 2), (2, 2), (0, 0), (1, 1)),
+        (make(2, 3), _codes([[0, 2, 1], [2, 2, 0]]), (5,), (3,), (2,), (1,), (1,)),
+    ],
 )
 pool_gather = Primitive(
     "pool_gather",
@@ -140,6 +146,10 @@ pool_gather = Primitive(
         )
     },
     inputs=2,
+    samples=lambda make: [
+        (make(1, 4, 4), _codes([[[0, 3], [2, 1]]]), (2, 2), (2, 2), (0, 0), (1, 1)),
+        (make(2, 5), _codes([[0, 2, 1], [2, 2, 0]]), (3,), (2,), (1,), (1,)),
+    ],
 )
 
 
@@ -228,9 +238,7 @@ im2col = Primitive(
 col2im = Primitive(
     "col2im",
     _fold,
-    {
-        "x": lambda xp, g, kernel, stride, padding, dilation: xp.im2col(g, kernel, stride, padding, dilation)
-    },
+    {"x": lambda xp, g, kernel, stride, padding, dilation: xp.im2col(g, kernel, stride, padding, dilation)},
     kind="linear",
     node="Col2ImBackward0",
     samples=lambda make: [(make(2, 12, 8), (4, 5), (2, 3), (1, 2), (1, 0), (2, 1))],
@@ -270,7 +278,9 @@ def _checked(
     pads, dilations = numbers(name, padding, d, "padding"), numbers(name, dilation, d, "dilation")
     if min(strides) <= 0 or min(kernel) <= 0:
         raise RuntimeError(
-            "stride should not be zero" if not min(min(strides), min(kernel)) else f"{name}: stride and kernel size must be positive"
+            "stride should not be zero"
+            if not min(min(strides), min(kernel))
+            else f"{name}: stride and kernel size must be positive"
         )
     if min(dilations) <= 0:
         raise RuntimeError(f"dilation should be greater than zero, but got dilation: {list(dilations)}")
@@ -291,7 +301,9 @@ def _checked(
     out = pool_size(shape[-d:], kernel, strides, pads, dilations, ceil)
     if min(out) < 1:
         inside, outside = ("x".join(map(str, (shape[-d - 1], *size))) for size in (shape[-d:], out))
-        raise RuntimeError(f"Given input size: ({inside}). Calculated output size: ({outside}). Output size is too small")
+        raise RuntimeError(
+            f"Given input size: ({inside}). Calculated output size: ({outside}). Output size is too small"
+        )
     return x, out, kernel, strides, pads, dilations
 
 
@@ -312,7 +324,7 @@ def _max_pool_public(d: int) -> None:
     name = f"max_pool{d}d"
 
     def with_indices(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         kernel_size: Ints,
         stride: Ints | None = None,
         padding: Ints = 0,
@@ -326,7 +338,7 @@ def _max_pool_public(d: int) -> None:
         return best, from_array(flat_indices(xp, code._array, x._array.shape[-d:], *window))
 
     def pool(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         kernel_size: Ints,
         stride: Ints | None = None,
         padding: Ints = 0,
@@ -395,7 +407,7 @@ def _average(
 
 @expose(into="nn.functional", method=False)
 def avg_pool1d(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -408,7 +420,7 @@ def avg_pool1d(
 
 def _avg_pool_public(d: int) -> None:
     def pool(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         kernel_size: Ints,
         stride: Ints | None = None,
         padding: Ints = 0,
@@ -416,9 +428,7 @@ def _avg_pool_public(d: int) -> None:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> Tensor:
-        return _average(
-            name, d, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        )
+        return _average(name, d, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
     name = pool.__name__ = pool.__qualname__ = f"avg_pool{d}d"
     pool.__doc__ = (
@@ -432,117 +442,9 @@ _avg_pool_public(2)
 _avg_pool_public(3)
 
 
-def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
-    """Multiply each of the last dimensions by a matrix (results, elements), an array of the host or None."""
-    xp = backends.namespaces[type(x._array)]
-    for axis, matrix in enumerate(matrices, start=-len(matrices)):
-        if matrix is None:
-            continue
-        m = from_array(xp.asarray(matrix, dtype=x._array.dtype))
-        x = x @ m.mT if axis == -1 else (x.swapaxes(axis, -1) @ m.mT).swapaxes(axis, -1)  # type: ignore[attr-defined]
-    return x.contiguous() if len(matrices) > 1 else x  # type: ignore[attr-defined]
-
-
-def _adaptive_bounds(n: int, out: int) -> tuple[Any, Any]:
-    at = backends.host.arange(out)
-    return at * n // out, -(-(at + 1) * n // out)
-
-
-def _adaptive_size(name: str, d: int, x: Tensor, output_size: Any) -> Dims:
-    if x.ndim <= d and d > 1:
-        raise ValueError(f"Input dimension should be at least {d + 1}")
-    if x.ndim not in (d + 1, d + 2):
-        raise RuntimeError(f"{name}(): Expected {d + 1}D or {d + 2}D tensor, but got {list(x.shape)}")
-    sizes = (output_size,) * d if isinstance(output_size, int) else tuple(output_size)
-    if len(sizes) != d:
-        raise RuntimeError(f"{name}: output_size must be {d}")
-    if any(not n for n in x.shape[-d:]):
-        raise RuntimeError(
-            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-            f"{list(x.shape)}"
-        )
-    sizes = tuple(x.shape[i - d] if n is None else n for i, n in enumerate(sizes))
-    if min(sizes) < 0:
-        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but got {list(sizes)}")
-    return sizes
-
-
-def averaging_matrix(n: int, out: int) -> Any:
-    """The matrix that averages n elements over `out` windows that cover them evenly."""
-    start, end = _adaptive_bounds(n, out)
-    at = backends.host.arange(n)
-    inside = (at >= start[:, None]) & (at < end[:, None])
-    return inside / (end - start)[:, None]
-
-
-def _adaptive_public(d: int) -> None:
-    def average(input: Tensor, output_size: Any) -> Tensor:  # noqa: A002
-        sizes = _adaptive_size(average.__name__, d, input, output_size)
-        size = input._array.shape[-d:]
-        if all(m and n % m == 0 for n, m in zip(size, sizes)):
-            kernel = tuple(n // m for n, m in zip(size, sizes))
-            if sizes == (1,) * d:
-                return input.mean(tuple(range(-d, 0)), keepdim=True)  # type: ignore[attr-defined]
-            total = window_sum.record((input,), (sizes, kernel, kernel, (0,) * d))
-            return total * (1 / math.prod(kernel))
-        return apply_matrices(input, [averaging_matrix(n, m) for n, m in zip(size, sizes)])
-
-    def with_indices(input: Tensor, output_size: Any, return_indices: bool = True) -> tuple[Tensor, Tensor]:  # noqa: A002
-        sizes = _adaptive_size(largest.__name__, d, input, output_size)
-        size = input._array.shape[-d:]
-        if all(m and n % m == 0 for n, m in zip(size, sizes)):
-            kernel = tuple(n // m for n, m in zip(size, sizes))
-            return functions[f"max_pool{d}d_with_indices"](input, kernel)
-        return windows_max(input, [_adaptive_bounds(n, m) for n, m in zip(size, sizes)])
-
-    def largest(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:  # noqa: A002
-        found = with_indices(input, output_size)
-        return found if return_indices else found[0]
-
-    for f, name, doc in (
-        (average, f"adaptive_avg_pool{d}d", "The mean of"),
-        (largest, f"adaptive_max_pool{d}d", "The largest element of"),
-        (with_indices, f"adaptive_max_pool{d}d_with_indices", "The largest element, and where it is, of"),
-    ):
-        f.__name__ = f.__qualname__ = name
-        f.__doc__ = (
-            f"{doc} each of `output_size` windows that cover the last {d} dimensions evenly; None keeps a size.\n\n"
-            f"Raises RuntimeError unless the input is (C, ...) or (N, C, ...) with {d} more dimensions."
-        )
-        expose(into="nn.functional", function=d == 1, method=False)(f)
-
-
-def windows_max(x: Tensor, bounds: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-    """The largest element, and its flat position, of windows that reach from start to end in each dimension."""
-    host, d = backends.host, len(bounds)
-    size = x._array.shape[-d:]
-    table: Any = 0
-    for axis, (start, end) in enumerate(bounds):
-        longest = int((end - start).max()) if len(start) else 1
-        # Shorter windows look at their last element again, which changes neither maximum nor position.
-        seen = host.minimum(start[:, None] + host.arange(longest), end[:, None] - 1) * math.prod(size[axis + 1 :])
-        shape = [1] * (2 * d)
-        shape[axis], shape[axis + d] = seen.shape
-        table = table + seen.reshape(shape)
-    out = table.shape[:d]
-    table = table.reshape(math.prod(out), -1)
-    xp = backends.namespaces[type(x._array)]
-    flat = x.reshape(*x.shape[:-d], -1)  # type: ignore[attr-defined]
-    table = xp.asarray(table)
-    seen = flat._array[..., table]
-    position = xp.argmax(seen, axis=-1) if table.size else xp.zeros(seen.shape[:-1], dtype="int64")
-    index = from_array(table[xp.arange(table.shape[0]), position] if table.size else position)
-    shape = (*x.shape[:-d], *out)
-    return functions["gather"](flat, -1, index).reshape(shape), index.reshape(shape)  # type: ignore[attr-defined]
-
-
-for _d in (1, 2, 3):
-    _adaptive_public(_d)
-
-
 def _lp_pool_public(d: int) -> None:
     def pool(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         norm_type: float,
         kernel_size: Ints,
         stride: Ints | None = None,
@@ -562,123 +464,9 @@ for _d in (1, 2, 3):
     _lp_pool_public(_d)
 
 
-def _unpool_public(d: int) -> None:
-    def unpool(
-        input: Tensor,  # noqa: A002
-        indices: Tensor,
-        kernel_size: Ints,
-        stride: Ints | None = None,
-        padding: Ints = 0,
-        output_size: Sequence[int] | None = None,
-    ) -> Tensor:
-        name = unpool.__name__
-        if tuple(input.shape) != tuple(indices.shape):
-            raise RuntimeError(
-                f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
-                f"tensor with shape: {list(indices.shape)}"
-            )
-        if indices._array.dtype.kind not in "iu" or indices._array.itemsize != 8:
-            raise RuntimeError("elements in indices should be type int64 but got: " + str(indices.dtype))
-        kernel = numbers(name, kernel_size, d, "kernel_size")
-        stride_, pads = numbers(name, stride, d, "stride", kernel), numbers(name, padding, d, "padding")
-        if min(stride_) <= 0:
-            raise RuntimeError("strides should be greater than zero, but got stride: " + str(list(stride_)))
-        size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(input.shape[-d:], stride_, pads, kernel))
-        if output_size is not None:
-            given = tuple(output_size)[-d:]
-            if len(given) != d or any(abs(a - b) >= s for a, b, s in zip(given, size, stride_)):
-                raise ValueError(f"invalid output_size {list(output_size)} (dim 0 must be near {size[0]})")
-            size = given
-        lead, volume = tuple(input.shape[:-d]), math.prod(size)
-        flat = indices._array
-        if flat.size and (int(flat.max()) >= volume or int(flat.min()) < 0):
-            raise RuntimeError(
-                f"Found an invalid max index: {int(flat.max())} (output volumes are of size {'x'.join(map(str, size))})"
-            )
-        zeros = functions["zeros"](*lead, volume, dtype=input.dtype, device=input.device)
-        flat_input, flat_index = (t.reshape(*lead, -1) for t in (input, indices))  # type: ignore[attr-defined]
-        return zeros.scatter(-1, flat_index, flat_input).reshape(*lead, *size)
-
-    unpool.__name__ = unpool.__qualname__ = f"max_unpool{d}d"
-    unpool.__doc__ = (
-        f"Put elements back to where `max_pool{d}d` with `return_indices` found them, with zeros elsewhere.\n\n"
-        "Raises RuntimeError for indices outside of the result."
-    )
-    expose(into="nn.functional", function=False, method=False)(unpool)
-
-
-for _d in (1, 2, 3):
-    _unpool_public(_d)
-
-
-def _fractional_public(d: int) -> None:
-    def with_indices(
-        input: Tensor,  # noqa: A002
-        kernel_size: Ints,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = True,
-        _random_samples: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        name = pool.__name__
-        if output_size is None and output_ratio is None:
-            raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-        kernel = numbers(name, kernel_size, d, "kernel_size")
-        size = tuple(input.shape[-d:])
-        if output_size is None:
-            ratios = (output_ratio,) * d if isinstance(output_ratio, float) else tuple(output_ratio)
-            output_size = tuple(int(n * r) for n, r in zip(size, ratios))
-        sizes = numbers(name, output_size, d, "output_size")
-        if any(m + k - 1 > n for m, k, n in zip(sizes, kernel, size)):
-            raise RuntimeError(f"{name}: pool of {list(kernel)} too large relative to input of {list(size)}")
-        lead = tuple(input.shape[:-d])
-        n, channels = lead if len(lead) == 2 else (1, lead[0])
-        if _random_samples is None:
-            _random_samples = functions["rand"](n, channels, d, dtype=input.dtype, device=input.device)
-        host = backends.host
-        samples = backends.to_host(_random_samples._array).reshape(n * channels, d)
-        planes = input.reshape(n * channels, *size)  # type: ignore[attr-defined]
-        found = []
-        for plane, sample in enumerate(samples):
-            bounds = []
-            for axis in range(d):
-                u = float(sample[d - 1 - axis])
-                k, m = kernel[axis], sizes[axis]
-                step = (size[axis] - k) / (m - 1) if m > 1 else 0.0
-                start = ((host.arange(m) + u) * step).astype("int64") - int(u * step)
-                start[-1] = size[axis] - k
-                bounds.append((start, start + k))
-            found.append(windows_max(planes[plane : plane + 1], bounds))
-        best, index = (functions["cat"](list(part)).reshape(*lead, *sizes) for part in zip(*found))
-        return best, index
-
-    def pool(
-        input: Tensor,  # noqa: A002
-        kernel_size: Ints,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = False,
-        _random_samples: Tensor | None = None,
-    ) -> Any:
-        found = with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
-        return found if return_indices else found[0]
-
-    for f, name in ((pool, f"fractional_max_pool{d}d"), (with_indices, f"fractional_max_pool{d}d_with_indices")):
-        f.__name__ = f.__qualname__ = name
-        f.__doc__ = (
-            "The largest element of windows at random, evenly spread positions, each channel its own (Graham 2014).\n\n"
-            "The size of the result is `output_size`, or `output_ratio` of the input's. Raises ValueError without both."
-        )
-        expose(into="nn.functional", function=False, method=False)(f)
-
-
-_fractional_public(2)
-_fractional_public(3)
-
-
 @expose(into="nn.functional", function=False, method=False)
 def unfold(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     kernel_size: Ints,
     dilation: Ints = 1,
     padding: Ints = 0,
@@ -716,7 +504,7 @@ def _four(name: str, *values: Ints) -> tuple[Dims, ...]:
 
 @expose(into="nn.functional", function=False, method=False)
 def fold(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     output_size: Ints,
     kernel_size: Ints,
     dilation: Ints = 1,
@@ -740,7 +528,8 @@ def fold(
     if input.shape[-1] != math.prod(out) or min(out) < 1:
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={dil}, padding={pads}, stride={steps}, expected "
-            f"size of input's dimension 2 to match the calculated number of sliding blocks {' * '.join(map(str, out))} = "
+            "size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"{' * '.join(map(str, out))} = "
             f"{math.prod(out)}, but got input.size(2)={input.shape[-1]}."
         )
     x = input if input.ndim == 3 else input.unsqueeze(0)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ _host = backends.host
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
     """`numpy.asarray(tensor)`: the memory itself where it can be. Raises RuntimeError if a gradient would be lost."""
-    a = self.numpy()  # type: ignore[attr-defined]
+    a = self.numpy()
     if dtype is not None and a.dtype != dtype:
         if copy is False:
             raise ValueError(f"Unable to avoid copy while creating an array of {dtype} from a tensor of {self.dtype}.")
@@ -99,7 +99,7 @@ def _without_tensors(value: Any, name: str) -> Any:
             raise TypeError(
                 f"numpy.{name} would lose the gradient of a tensor that requires grad: {instead}, or detach() it first."
             )
-        return value.numpy()  # type: ignore[attr-defined]
+        return value.numpy()
     if isinstance(value, (list, tuple)):
         converted = [_without_tensors(v, name) for v in value]
         return type(value)(*converted) if hasattr(value, "_fields") else type(value)(converted)
@@ -217,7 +217,7 @@ def _cuda_array_interface(self: Tensor) -> dict[str, Any]:
     """
     if not self.is_cuda:
         raise AttributeError(
-            f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} "  # type: ignore[attr-defined]
+            f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} "
             "If CUDA data is required use tensor.cuda() to copy tensor to device memory."
         )
     if self.requires_grad:

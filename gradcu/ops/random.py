@@ -66,6 +66,13 @@ def _complex(real_array: Callable, source: Any, shape: Any, raw: Any) -> Any:
     return real_array(source, (*shape, 2), real).view(raw)[..., 0]
 
 
+def _moved(values: Any, scale: float, start: float) -> Any:
+    """`values * scale + start` in place; both parts of complex values, as PyTorch does it."""
+    values *= scale
+    values += complex(start, start) if values.dtype.kind == "c" else start
+    return values
+
+
 def keep_mask(source: Any, shape: Any, p: float) -> Any:
     """True with probability `p`: what dropout keeps."""
     return source.random(shape, dtype="float32") < p
@@ -140,7 +147,7 @@ def _integers(source: Any, low: int, high: int, shape: Any, raw: Any) -> Any:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     d = dtypes.from_numpy(raw)
     if raw.kind in "biu":
-        least, most = (0, 1) if raw.kind == "b" else (dtypes.iinfo(d).min, dtypes.iinfo(d).max)
+        least, most = dtypes.limits(d)
         for bound, what in ((low, "from"), (high - 1, "to - 1")):
             if not least <= bound <= most:
                 raise RuntimeError(f"{what} is out of bounds for {d.name}")
@@ -223,7 +230,7 @@ def randperm(
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     raw = raw_dtype(dtype, out, "randperm") or dtypes.int64.numpy
-    if n and raw.kind in "iu" and n - 1 > dtypes.iinfo(dtypes.from_numpy(raw)).max:
+    if n and raw.kind in "iu" and n - 1 > dtypes.limits(dtypes.from_numpy(raw))[1]:
         raise RuntimeError(f"value cannot be converted to type {raw.name} without overflow")
     where = devices.resolve(device) if out is None else out.device
     order = generator_of(where, generator).source.permutation(n)
@@ -242,11 +249,11 @@ def _no_gradient(name: str) -> Callable:
 
 normal_sample = Primitive(
     "normal_sample",
-    lambda xp, x, y, noise: x + y * noise,
+    lambda xp, x, y, values: values,
     {"x": _no_gradient("x"), "y": _no_gradient("y")},
     inputs=2,
     node="NormalBackward3",
-    samples=lambda make: [(make(2, 3), make(2, 3), 0.5), (make(), make(3), 0.5)],
+    samples=lambda make: [(make(2, 3), make(2, 3), make(2, 3)._array), (make(), make(), make()._array)],
 )
 
 
@@ -286,15 +293,16 @@ def normal(
         where = devices.resolve(device) if out is None else out.device
         raw = _floating(raw_dtype(dtype, out, "normal") or dtypes.get_default_dtype().numpy, "normal_kernel_cpu")
         values = normal_array(generator_of(where, generator).source, sizes((size,), None, "normal"), raw)
-        return deliver(values * std + mean, out, "normal", requires_grad, pin_memory)
+        return deliver(_moved(values, std, mean), out, "normal", requires_grad, pin_memory)
     raw = _floating(given._array.dtype, "normal_kernel_cpu")
     shapes = [t._array.shape for t in (mean, std) if isinstance(t, Tensor)]
     try:
         shape = backends.host.broadcast_shapes(*shapes)
     except ValueError as error:
         raise explain("normal", (mean, std), error) from None
-    noise = normal_array(_source(given, generator), shape, raw)
-    result = normal_sample.record((mean, std), (noise,))
+    loc, scale = (t._array if isinstance(t, Tensor) else t for t in (mean, std))
+    values = (normal_array(_source(given, generator), shape, raw) * scale + loc).astype(raw, copy=False)
+    result = normal_sample.record((mean, std), (values,))
     return result if out is None else deliver(result._array, out, "normal")
 
 
@@ -453,20 +461,14 @@ def uniform_(source: Any, x: Tensor, from_: float = 0.0, to: float = 1.0, **name
     raw = _floating(x._array.dtype, "check_uniform_bounds")
     if from_ > to:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
-    values = uniform_array(source, x._array.shape, raw)
-    values *= to - from_
-    values += from_
-    return values
+    return _moved(uniform_array(source, x._array.shape, raw), to - from_, from_)
 
 
 @sampler("NormalBackward0")
 def normal_(source: Any, x: Tensor, mean: float = 0.0, std: float = 1.0) -> Any:
     """Fill with samples of a normal distribution. Raises RuntimeError for a negative deviation."""
     _check_std(std)
-    values = normal_array(source, x._array.shape, _floating(x._array.dtype, "normal_kernel_cpu"))
-    values *= std
-    values += mean
-    return values
+    return _moved(normal_array(source, x._array.shape, _floating(x._array.dtype, "normal_kernel_cpu")), std, mean)
 
 
 def _continuous(x: Tensor, name: str) -> Any:
@@ -494,8 +496,7 @@ def cauchy_(source: Any, x: Tensor, median: float = 0.0, sigma: float = 1.0) -> 
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
     xp = backends.namespaces[type(x._array)]
     values = xp.tan((source.random(x._array.shape) - 0.5) * math.pi) * sigma + median
-    limit = dtypes.finfo(x.dtype).max
-    return xp.clip(values, -limit, limit).astype(raw)
+    return xp.clip(values, *dtypes.limits(x.dtype)).astype(raw)
 
 
 @sampler("GeometricBackward0")
@@ -548,4 +549,4 @@ def bernoulli_(source: Any, x: Tensor, p: float | Tensor = 0.5) -> Any:
 
 for _function in (manual_seed, seed, initial_seed, get_rng_state, set_rng_state):
     expose(method=False)(_function)
-functions.update(Generator=Generator, default_generator=default_generator)
+functions.update(Generator=Generator, default_generator=default_generator)  # type: ignore[call-overload]

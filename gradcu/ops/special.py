@@ -20,7 +20,9 @@ def public(p: Elementwise, doc: str, *aliases: str, tensor: bool = True, name: s
     """Make `p` public as `special.<name>`; `tensor`: as `gradcu.<name>`, a method and in place as well."""
     function = p.unary()
     function.__doc__ = doc
-    return expose(*aliases, function=tensor, method=tensor, inplace=tensor, into="special", name=name or p.name)(function)
+    return expose(*aliases, function=tensor, method=tensor, inplace=tensor, into="special", name=name or p.name)(
+        function
+    )
 
 
 def library(name: str) -> Callable:
@@ -91,7 +93,7 @@ public(ndtri, "The number below which a standard normal is with this probability
 # --- the gamma function ---
 
 
-def _polygamma(xp: Any, x: Any, n: int) -> Any:
+def _polygamma(xp: Any, x: Any, n: int = 1) -> Any:
     if n == 0:
         return xp.digamma(x)
     wide = x if x.dtype.itemsize >= 8 else x.astype(xp.float64)
@@ -130,12 +132,12 @@ igammac_ = Elementwise(
     domain=(0.5, 3.0),
 )
 
-public(lgamma, "The logarithm of the absolute value of the gamma function.", "special.gammaln")
+log_gamma = public(lgamma, "The logarithm of the absolute value of the gamma function.", "special.gammaln")
 del namespaces["special"]["lgamma"]
 public(digamma, "The derivative of `lgamma`.", "special.psi")
 
 
-def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The n-th derivative of `digamma`. Raises RuntimeError for negative n."""
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
@@ -147,28 +149,28 @@ expose(method=False, into="special")(polygamma)
 
 
 @expose(function=False, inplace=True, name="polygamma")
-def polygamma_method(input: Tensor, n: int) -> Tensor:  # noqa: A002
+def polygamma_method(input: Tensor, n: int) -> Tensor:
     """The n-th derivative of `digamma`. Raises RuntimeError for negative n."""
     return polygamma(n, input)
 
 
 @expose("special.multigammaln", inplace=True, out=True)
-def mvlgamma(input: Tensor, p: int) -> Tensor:  # noqa: A002
+def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the gamma function of p dimensions, without a constant lost. Raises RuntimeError if p < 1."""
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     if not input.is_floating_point():
-        input = input + 0.0  # noqa: A001
-    total = input.lgamma()  # type: ignore[attr-defined]
+        input = input + 0.0
+    total = log_gamma(input)
     for i in range(1, p):
-        total = total + (input - 0.5 * i).lgamma()
+        total = total + log_gamma(input - 0.5 * i)
     return total + (0.25 * math.log(math.pi) * p * (p - 1))
 
 
 def _of_two(p: Elementwise, name: str, doc: str, *aliases: str, tensor: bool = True) -> None:
     """Make `p`, one of whose operands may be a number, public as `public` does."""
 
-    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor) and not isinstance(other, Tensor):
             raise TypeError(f"{name}(): one of the arguments must be Tensor")
         operands = p.prepare((input, other))
@@ -183,8 +185,15 @@ def _of_two(p: Elementwise, name: str, doc: str, *aliases: str, tensor: bool = T
     expose(*aliases, function=tensor, method=tensor, inplace=tensor, into="special")(function)
 
 
-_of_two(igamma_, "igamma", "The lower incomplete gamma function, of (a, x), by gamma(a). Needs SciPy.", "special.gammainc")
-_of_two(igammac_, "igammac", "The upper incomplete gamma function, of (a, x), by gamma(a). Needs SciPy.", "special.gammaincc")
+_of_two(
+    igamma_, "igamma", "The lower incomplete gamma function, of (a, x), by gamma(a). Needs SciPy.", "special.gammainc"
+)
+_of_two(
+    igammac_,
+    "igammac",
+    "The upper incomplete gamma function, of (a, x), by gamma(a). Needs SciPy.",
+    "special.gammaincc",
+)
 for _n in ("igamma", "igammac"):
     del namespaces["special"][_n]
 
@@ -241,7 +250,7 @@ entr = Elementwise(
 public(entr, "`-input * log(input)`: 0 at 0 and -inf below.", tensor=False)
 
 
-def _logit(xp: Any, x: Any, eps: float | None) -> Any:
+def _logit(xp: Any, x: Any, eps: float | None = None) -> Any:
     if eps is not None:
         x = xp.minimum(xp.maximum(x, eps), 1 - eps)
     return xp.log(x / (1 - x))
@@ -258,7 +267,7 @@ logit_ = Elementwise("logit", _logit, _logit_x, result="float", kinds="bif", dom
 
 
 @expose(into="special", inplace=True, out=True)
-def logit(input: Tensor, eps: float | None = None) -> Tensor:  # noqa: A002
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """`log(input / (1 - input))`, of `input` limited to [eps, 1 - eps] if given; NaN outside of [0, 1]."""
     return logit_.apply((input,), (eps,))
 
@@ -312,10 +321,20 @@ for _name, _scipy, _doc in (
     ("modified_bessel_i1", "i1", "The modified Bessel function of the first kind of order 1"),
     ("modified_bessel_k0", "k0", "The modified Bessel function of the second kind of order 0"),
     ("modified_bessel_k1", "k1", "The modified Bessel function of the second kind of order 1"),
-    ("scaled_modified_bessel_k0", "k0e", "`exp(input)` times the modified Bessel function of the second kind of order 0"),
-    ("scaled_modified_bessel_k1", "k1e", "`exp(input)` times the modified Bessel function of the second kind of order 1"),
+    (
+        "scaled_modified_bessel_k0",
+        "k0e",
+        "`exp(input)` times the modified Bessel function of the second kind of order 0",
+    ),
+    (
+        "scaled_modified_bessel_k1",
+        "k1e",
+        "`exp(input)` times the modified Bessel function of the second kind of order 1",
+    ),
 ):
-    _p = Elementwise(_name, library(_scipy), underivable(f"special_{_name}"), node="NotImplemented", result="float", kinds="bif")
+    _p = Elementwise(
+        _name, library(_scipy), underivable(f"special_{_name}"), node="NotImplemented", result="float", kinds="bif"
+    )
     public(_p, f"{_doc}. Needs SciPy.", tensor=False)
 
 spherical_bessel_j0 = Elementwise(

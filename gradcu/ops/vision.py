@@ -13,8 +13,8 @@ from typing import Any
 
 from .. import backends
 from ..tensor import Tensor, from_array
+from .adaptive_pool import apply_matrices
 from .expose import expose, functions, namespaces
-from .pool import apply_matrices
 
 # --- resizing ---
 
@@ -61,7 +61,7 @@ _LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4}
 
 @expose(into="nn.functional", function=False, method=False)
 def interpolate(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
@@ -75,11 +75,10 @@ def interpolate(
     (3). Raises ValueError for arguments that do not go together, NotImplementedError for a mode of other dimensions.
     """
     d = input.ndim - 2
-    if mode in ("nearest", "nearest-exact", "area"):
-        if align_corners is not None:
-            raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
-            )
+    if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+        )
     align = bool(align_corners)
     shape = tuple(input.shape[2:])
     if size is not None and scale_factor is not None:
@@ -89,7 +88,8 @@ def interpolate(
         sizes = list(size) if isinstance(size, (list, tuple)) else [size] * d  # type: ignore[list-item]
         if len(sizes) != d:
             raise ValueError(
-                "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions "
+                "Input and output must have the same number of spatial dimensions, but got input with spatial "
+                "dimensions "
                 f"of {list(shape)} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) "
                 "format and output size in (o1, o2, ...,oK) format."
             )
@@ -109,11 +109,14 @@ def interpolate(
     if recompute_scale_factor and size is not None:
         raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
     if antialias and not (mode in ("bilinear", "bicubic") and input.ndim == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
-    if mode not in _LINEAR and mode not in ("nearest", "nearest-exact", "area") or d not in (1, 2, 3):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input"
+        )
+    if (mode not in _LINEAR and mode not in ("nearest", "nearest-exact", "area")) or d not in (1, 2, 3):
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
-            f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | nearest-exact (got {mode})"
+            f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | nearest-exact "
+            f"(got {mode})"
         )
     if mode in _LINEAR and _LINEAR[mode] != input.ndim:
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {_LINEAR[mode]}D input")
@@ -131,7 +134,9 @@ def interpolate(
         return apply_matrices(
             input,
             [
-                None if n == m and (align or step == 1) else resizing_matrix(n, m, step, mode == "bicubic", align, antialias)
+                None
+                if n == m and (align or step == 1)
+                else resizing_matrix(n, m, step, mode == "bicubic", align, antialias)
                 for n, m, step in zip(shape, sizes, steps)
             ],
         )
@@ -139,13 +144,13 @@ def interpolate(
     for axis, (n, m, step) in enumerate(zip(shape, sizes, steps), start=2):
         at = host.minimum(((host.arange(m) + half) * host.float32(step)).astype("int64"), n - 1)
         xp = backends.namespaces[type(input._array)]
-        input = functions["index_select"](input, axis, from_array(xp.asarray(at)))  # noqa: A001
+        input = functions["index_select"](input, axis, from_array(xp.asarray(at)))
     return input
 
 
 @expose(into="nn.functional", function=False, method=False)
 def upsample(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     size: Any = None,
     scale_factor: Any = None,
     mode: str = "nearest",
@@ -157,16 +162,20 @@ def upsample(
 
 
 @expose(into="nn.functional", function=False, method=False)
-def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:  # noqa: A002
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` in mode "nearest"."""
-    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, "nearest")
 
 
 @expose(into="nn.functional", function=False, method=False)
-def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:  # noqa: A002
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` in mode "bilinear" with aligned corners."""
-    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 
@@ -174,7 +183,7 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 
 
 @expose(into="nn.functional", method=False)
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:  # noqa: A002
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C r^2, H, W) to (*, C, H r, W r). Raises RuntimeError unless r^2 divides the channels (Shi et al. 2016)."""
     r = upscale_factor
     if input.ndim < 3:
@@ -186,7 +195,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:  # noqa: A002
     *lead, channels, h, w = input.shape
     if channels % (r * r):
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            "but "
             f"input.size(-3)={channels} is not divisible by {r * r}"
         )
     k = len(lead)
@@ -196,7 +206,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:  # noqa: A002
 
 
 @expose(into="nn.functional", method=False)
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:  # noqa: A002
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """The inverse of `pixel_shuffle`. Raises RuntimeError unless the factor divides height and width."""
     r = downscale_factor
     if input.ndim < 3:
@@ -209,7 +219,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:  # noqa: A0
     for what, n in (("height", h), ("width", w)):
         if n % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {what} to be divisible by downscale_factor, but input.size({-2 + (n is w)})={n} "
+                f"pixel_unshuffle expects {what} to be divisible by downscale_factor, but "
+                f"input.size({-2 + (n is w)})={n} "
                 f"is not divisible by {r}"
             )
     k = len(lead)
@@ -219,7 +230,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:  # noqa: A0
 
 
 @expose("native_channel_shuffle", into="nn.functional", method=False)
-def channel_shuffle(input: Tensor, groups: int) -> Tensor:  # noqa: A002
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels of (N, C, ...) as a matrix of `groups` rows, transposed. Raises RuntimeError unless they divide."""
     if input.ndim < 3:
         raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
@@ -239,7 +250,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:  # noqa: A002
 
 @expose(into="nn.functional", function=False, method=False)
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
-    """The points at which `grid_sample` applies affine maps theta, (N, 2, 3) or (N, 3, 4): (N, H, W, 2), (N, D, H, W, 3).
+    """Where `grid_sample` is to sample for affine maps theta: (N, H, W, 2) of (N, 2, 3), (N, D, H, W, 3) of (N, 3, 4).
 
     Raises ValueError for other shapes.
     """
@@ -252,7 +263,10 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
             f"{list(size)}."
         )
     if theta.ndim != 3 or tuple(theta.shape[1:]) != (d, d + 1):
-        raise ValueError(f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {tuple(size)}. Got {tuple(theta.shape)}.")
+        raise ValueError(
+            f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {tuple(size)}. Got "
+            f"{tuple(theta.shape)}."
+        )
     host = backends.host
     axes = []
     for n in size[2:]:
@@ -298,7 +312,7 @@ def _pixels(flat: Tensor, size: Sequence[int], at: Sequence[Tensor], padding: st
 
 @expose(into="nn.functional", function=False, method=False)
 def grid_sample(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     grid: Tensor,
     mode: str = "bilinear",
     padding_mode: str = "zeros",
@@ -331,7 +345,8 @@ def grid_sample(
         )
     if grid.shape[-1] != d:
         raise RuntimeError(
-            f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with sizes {list(grid.shape)}"
+            f"grid_sampler(): expected grid to have size {d} in last dimension, but got grid with sizes "
+            f"{list(grid.shape)}"
         )
     if mode == "bicubic" and d == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
@@ -354,8 +369,12 @@ def grid_sample(
     for corner in itertools.product(range(-1, 3) if cubic else range(2), repeat=d):
         weight: Any = 1.0
         for x, b, step in zip(at, base, corner):
-            weight = weight * (_cubic_weight(x - b - step, step in (0, 1)) if cubic else (x - b if step else 1 - (x - b)))
-        pixels = _pixels(flat, size, [b + step for b, step in zip(base, corner)], padding_mode if cubic else "zeros", align)
+            weight = weight * (
+                _cubic_weight(x - b - step, step in (0, 1)) if cubic else (x - b if step else 1 - (x - b))
+            )
+        pixels = _pixels(
+            flat, size, [b + step for b, step in zip(base, corner)], padding_mode if cubic else "zeros", align
+        )
         total = total + pixels * weight.unsqueeze(1)
     return total.reshape(n, channels, *out)
 
@@ -371,7 +390,7 @@ _MODES, _PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "ref
 
 def _sampler(d: int) -> None:
     def sampler(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         grid: Tensor,
         interpolation_mode: int,
         padding_mode: int,

@@ -6,8 +6,10 @@ from typing import Any
 
 from .. import backends
 from ..graph.inplace import inplace
+from ..graph.modes import state
 from ..graph.op import Primitive
-from ..tensor import Tensor
+from ..graph.views import changed, check_inplace
+from ..tensor import Tensor, edge_of
 from .convert import _cast_back as cast_back
 from .creation import number, scalar
 from .expose import expose
@@ -86,7 +88,7 @@ def _beside(source: Tensor, target: Tensor) -> Tensor:
     """`source` on the device of `target`."""
     if type(source._array) is type(target._array) is backends.host.ndarray:
         return source
-    return source if source.device == target.device else source.to(target.device)  # type: ignore[attr-defined]
+    return source if source.device == target.device else source.to(target.device)
 
 
 def _zeroed(input: Tensor) -> Tensor:
@@ -109,11 +111,42 @@ def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     return overwrite.record((input, _beside(src, input)))
 
 
-fill_ = expose(name="fill_")(inplace(_filled, "fill_"))
-zero_ = expose(name="zero_")(inplace(_zeroed, "zero_"))
+_fill_recorded, _zero_recorded = inplace(_filled, "fill_"), inplace(_zeroed, "zero_")
+
+
+@expose()
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Set every element to the number, or 0-d tensor, `value`; gradients flow to that.
+
+    Raises RuntimeError for a tensor with dimensions, and for a number that does not fit the dtype.
+    """
+    if isinstance(value, Tensor) or _has_history(self):
+        return _fill_recorded(self, value)
+    return _set(self, number(scalar(value, "fill_", "value", 1), self._array.dtype), "fill_")
+
+
+@expose()
+def zero_(self: Tensor) -> Tensor:
+    """Set every element to 0."""
+    return _zero_recorded(self) if _has_history(self) else _set(self, 0, "zero_")
+
+
+def _has_history(t: Tensor) -> bool:
+    return state.grad and edge_of(t) is not None
+
+
+def _set(t: Tensor, value: Any, name: str) -> Tensor:
+    """Set every element of a tensor that has no history to change."""
+    check_inplace(t)
+    try:
+        t._array.fill(value)
+    except ValueError:  # the memory is read-only: the long way says why
+        return _fill_recorded(t, value)
+    changed(t, name)
+    return t
+
+
 copy_ = expose(name="copy_", function=False)(inplace(_copied, "copy_"))
-fill_.__doc__ = "In-place form of `fill`."
-zero_.__doc__ = "Set every element to 0."
 copy_.__doc__ = """Write `src`, broadcast and converted to this dtype and device, over the tensor; `src` gets gradients.
 
     Raises RuntimeError if `src` cannot be broadcast to this shape.

@@ -26,7 +26,8 @@ class LRScheduler:
                 group["initial_lr"] = group["lr"]
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with last_epoch >= 0."
+                    f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
+                    "last_epoch >= 0."
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self._stepped = False
@@ -176,7 +177,7 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine down from the first rate to `eta_min` over `T_max` epochs, and up again: Loshchilov and Hutter, 2017.
+    """Half a cosine down to `eta_min` over `T_max` epochs, and up again: Loshchilov and Hutter, 2017.
 
     eta_t = eta_min + (eta_0 - eta_min) (1 + cos(pi t / T_max)) / 2, computed from the rate before, so that other
     changes of the rate are kept.

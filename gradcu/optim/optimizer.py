@@ -6,7 +6,7 @@ import copy
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import backends, dtypes
@@ -14,7 +14,6 @@ from ..graph.hooks import Handle
 from ..graph.modes import enable_grad, no_grad
 from ..graph.views import changed
 from ..nn.module import clear_grad, typename
-from ..ops.creation import zeros
 from ..tensor import Tensor, from_array
 
 
@@ -136,9 +135,7 @@ class Optimizer:
                 if grad is not None:
                     array, g = p._array, grad._array
                     state = self.state.get(p, {})
-                    self._update(
-                        backends.namespaces[type(array)], array, -g if group["maximize"] else g, state, group
-                    )
+                    self._update(backends.namespaces[type(array)], array, -g if group["maximize"] else g, state, group)
                     if state:
                         self.state[p] = state
                     changed(p, by)
@@ -187,7 +184,9 @@ class Optimizer:
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
         if any(len(a["params"]) != len(b["params"]) for a, b in zip(saved, self.param_groups)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            )
         owners = {
             number: p
             for theirs, mine in zip(saved, self.param_groups)
@@ -249,12 +248,26 @@ def _suited(value: Any, p: Tensor, name: str = "") -> Any:
     if isinstance(value, Tensor):
         dtype = p.dtype if p.is_floating_point() and name != "step" else None
         device = None if name == "step" else p.device
-        return value.detach().to(device, dtype, copy=True)  # type: ignore[attr-defined]
+        return value.detach().to(device, dtype, copy=True)
     if isinstance(value, dict):
         return {k: _suited(v, p) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_suited(v, p) for v in value)
     return copy.deepcopy(value)
+
+
+# --- for settings ---
+
+
+def check(betas: Sequence[float] = (), **settings: Any) -> None:
+    """Raise ValueError for a negative setting, and for a beta outside of [0, 1)."""
+    for name, value in settings.items():
+        if value < 0:
+            words = {"lr": "learning rate", "eps": "epsilon value"}
+            raise ValueError(f"Invalid {words.get(name, f'{name} value')}: {value}")
+    for i, beta in enumerate(betas):
+        if not 0 <= beta < 1:
+            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 
 
 # --- for the formulas of steps ---
@@ -267,11 +280,16 @@ def slot(xp: Any, state: dict[str, Any], name: str, p: Any, value: float = 0.0) 
     return state[name]._array
 
 
+def number(state: dict[str, Any], name: str, value: float) -> Any:
+    """The 0-d array that `state` holds under a name, at first `value`; float32 as PyTorch keeps its numbers."""
+    if name not in state:
+        state[name] = from_array(backends.host.full((), value, dtype=dtypes.get_default_dtype().numpy))
+    return state[name]._array
+
+
 def next_step(state: dict[str, Any]) -> int:
-    """Count a step in `state`, where PyTorch keeps the count as a float32 tensor, and return the new count."""
-    if "step" not in state:
-        state["step"] = zeros((), dtype=dtypes.get_default_dtype())
-    count = state["step"]._array
+    """Count a step in `state` and return the new count."""
+    count = number(state, "step", 0)
     count += 1
     return int(count)
 

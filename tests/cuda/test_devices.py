@@ -105,7 +105,7 @@ def test_numbers_can_be_read():
 def test_operands_on_two_devices(mix):
     here, there = torch.ones(2, 2), torch.ones(2, 2, device="cuda")
     for a, b in ((here, there), (there, here)):
-        with pytest.raises(RuntimeError, match=r"^Expected all tensors to be on the same device, but found at least two"):
+        with pytest.raises(RuntimeError, match=r"^Expected all tensors to be on the same device, but found"):
             mix(a, b)
 
 
@@ -153,11 +153,11 @@ def test_changes_in_place_reach_the_base():
 def test_half_precision_stays(dtype):
     dtype = getattr(torch, dtype)
     x = torch.full((4, 3), 1.5, device="cuda", dtype=dtype, requires_grad=True)
-    y = (x @ x.t()).sum() + torch.relu(x).sum() + (x * 2).mean()
+    y = (x @ x.t()).sum() + torch.relu(x).sum() + (x * 2.0).mean()
     assert y.dtype is dtype
     y.backward()
     assert x.grad.dtype is dtype
-    assert x.grad.tolist() == [[13.1875 if dtype is torch.float16 else 13.1875] * 3] * 4
+    np.testing.assert_allclose(x.grad.tolist(), 12 + 1 + 1 / 6, rtol=1e-2)
 
 
 def train(device):

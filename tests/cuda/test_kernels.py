@@ -45,19 +45,31 @@ def wide(array):
     ],
     ids=["rows", "elements", "columns", "mask", "slices", "one-element", "empty", "number"],
 )
-def test_add_at_adds_again_where_an_index_is_repeated(xp, dtype, shape, index):
+def test_combine_at_repeats_where_an_index_is_repeated(xp, dtype, shape, index):
     x, values = small(shape, dtype), small(np.empty(shape)[index].shape, dtype)
-    y = xp.asarray(x)
-    xp.add_at(y, tuple(xp.asarray(i) if isinstance(i, np.ndarray) else i for i in index), xp.asarray(values))
-    want = wide(x)
-    np.add.at(want, index, wide(values))
-    np.testing.assert_array_equal(wide(y.get()), want)
+    on_device = tuple(xp.asarray(i) if isinstance(i, np.ndarray) else i for i in index)
+    for by in ("add", "multiply", "maximum", "minimum"):
+        if by != "add" and (dtype.startswith("complex") or values.size > 30):
+            continue  # not declared, and too large a product
+        y, want = xp.asarray(x), wide(x)
+        xp.combine_at(y, on_device, xp.asarray(values), by)
+        getattr(np, by).at(want, index, wide(values))
+        np.testing.assert_array_equal(wide(y.get()), want, err_msg=by)
+        host = np.array(x)
+        backends.host.combine_at(host, index, values, by)
+        np.testing.assert_array_equal(wide(host), want, err_msg=by)
 
 
-def test_add_at_writes_through_a_view(xp):
+def test_combine_at_writes_through_a_view(xp):
     x = xp.zeros((3, 4))
-    xp.add_at(x.T, xp.asarray([0, 0, 3]), 1.0)
+    xp.combine_at(x.T, xp.asarray([0, 0, 3]), 1.0)
     assert x.tolist() == [[2, 0, 0, 1]] * 3
+
+
+def test_combine_at_keeps_nan_in_extremes(xp):
+    x = xp.asarray([np.nan, 1.0, 2.0])
+    xp.combine_at(x, xp.asarray([0, 1, 2]), xp.asarray([5.0, np.nan, 3.0]), "maximum")
+    np.testing.assert_array_equal(x.get(), [np.nan, np.nan, 3])
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, "int32"])

@@ -16,7 +16,13 @@ FLOATS = ("float", "double")
 INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
 #: the types for which each kernel is compiled, by file
 TYPES = {
-    "scatter": {"scatter_add": ("__half", "__nv_bfloat16", *FLOATS, *INTEGERS)},
+    "scatter": {
+        "scatter": [
+            f"{by}, {ctype}"
+            for by in ("add", "multiply", "maximum", "minimum")
+            for ctype in ("__half", "__nv_bfloat16", *FLOATS, *INTEGERS)
+        ]
+    },
     "random": {"uniform": FLOATS, "normal": FLOATS, "exponential": FLOATS, "integers": ("long long",)},
 }
 

@@ -32,7 +32,7 @@ class DataLoader:
         dataset: Dataset,
         batch_size: int | None = 1,
         shuffle: bool | None = None,
-        sampler: Iterable | None = None,
+        sampler: Any = None,
         batch_sampler: Iterable[list] | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[Any], Any] | None = None,
@@ -49,9 +49,7 @@ class DataLoader:
         in_order: bool = True,
     ) -> None:
         if num_workers < 0:
-            raise ValueError(
-                "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
-            )
+            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
@@ -63,7 +61,7 @@ class DataLoader:
             raise ValueError("persistent_workers option needs num_workers > 0")
         if num_workers:
             warnings.warn(
-                f"DataLoader(num_workers={num_workers}): batches are made in this process; gradcu starts no workers yet.",
+                f"DataLoader(num_workers={num_workers}): batches are made in this process, without workers.",
                 stacklevel=2,
             )
         streams = isinstance(dataset, IterableDataset)
@@ -86,17 +84,30 @@ class DataLoader:
         if streams:
             sampler = _Endless()
         elif sampler is None:
-            order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)  # type: ignore[arg-type]
-            sampler = order
+            whole: Any = dataset
+            sampler = RandomSampler(whole, generator=generator) if shuffle else SequentialSampler(whole)
         if batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
-        self.sampler, self.batch_sampler, self.generator, self.collate_fn = sampler, batch_sampler, generator, collate_fn
-        self.num_workers, self.prefetch_factor, self.persistent_workers = num_workers, prefetch_factor, persistent_workers
+        self.sampler, self.batch_sampler, self.generator, self.collate_fn = (
+            sampler,
+            batch_sampler,
+            generator,
+            collate_fn,
+        )
+        self.num_workers, self.prefetch_factor, self.persistent_workers = (
+            num_workers,
+            prefetch_factor,
+            persistent_workers,
+        )
         self.pin_memory, self.pin_memory_device, self.timeout = pin_memory, pin_memory_device, timeout
-        self.worker_init_fn, self.multiprocessing_context, self.in_order = worker_init_fn, multiprocessing_context, in_order
+        self.worker_init_fn, self.multiprocessing_context, self.in_order = (
+            worker_init_fn,
+            multiprocessing_context,
+            in_order,
+        )
         self._ready = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -112,7 +123,7 @@ class DataLoader:
         return (self._batch(indices) for indices in self.batch_sampler)
 
     def _stream(self) -> Iterator[Any]:
-        samples = iter(self.dataset)  # type: ignore[call-overload]
+        samples = iter(self.dataset)
         if self.batch_size is None:
             yield from map(self.collate_fn, samples)
             return
@@ -121,11 +132,11 @@ class DataLoader:
                 yield self.collate_fn(batch)
 
     def _batch(self, indices: Any) -> Any:
-        dataset = self.dataset
-        if type(dataset) is TensorDataset and self.collate_fn is default_collate and isinstance(indices, list):
-            if not any(t.requires_grad for t in dataset.tensors):  # the rows at once: what stacking them would give
-                where = backends.host.asarray(indices)
-                return [from_array(t._array[where]) for t in dataset.tensors]
+        dataset: Any = self.dataset
+        plain = type(dataset) is TensorDataset and self.collate_fn is default_collate and isinstance(indices, list)
+        if plain and not any(t.requires_grad for t in dataset.tensors):  # the rows at once: what stacking them gives
+            where = backends.host.asarray(indices)
+            return [from_array(t._array[where]) for t in dataset.tensors]
         fetch = getattr(dataset, "__getitems__", None)
         return self.collate_fn(fetch(indices) if fetch else [dataset[i] for i in indices])
 

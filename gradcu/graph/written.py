@@ -1,0 +1,209 @@
+"""The functions of operations that are written out as text, so that a call pays for no loop over its inputs.
+
+`write_record` writes `Primitive.record` for one operation, `write_backward` what its nodes do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import backends
+from ..tensor import Tensor, from_array
+from .errors import explain, stale
+from .modes import state
+from .node import Node, Output, make
+from .views import mark_view
+
+
+def parameters(function: Callable) -> tuple[str, ...]:
+    """The names of a function's parameters."""
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def write_record(op: Any) -> Callable:
+    """`record(inputs, attributes)` of an operation with one result.
+
+    For matmul, the part of each input being written for x alone:
+
+        def record(inputs, attributes=()):
+            x, y, = inputs
+            mask, scalars, counted, xp = 0, 0, False, None
+            if isinstance(x, Tensor):
+                x_array = x._array
+                xp = xp or namespaces[type(x_array)]
+                x_edge = x._node if x._view is None else x._view.edge(x)
+                if x_edge is None and x._rg: x_edge = x
+                if x_edge is not None: mask |= 1
+                if x._counter is not None: counted = True
+            else:
+                x_array, x_edge = x, None
+                scalars |= 1
+            ...
+            try: result = forward(host, x_array, y_array) if xp is host else ...
+            except Exception as error: raise explain(name, inputs, error) from error
+            out = from_array(result)
+            if mask and state.grad:
+                kind = out._array.dtype.kind
+                if kind in "fcV":
+                    key = (mask, scalars, kind == "c")
+                    cls = nodes.get(key) or make_class(key, *key)
+                    version = cls.count(inputs) if counted else 0
+                    out._node = make(cls, (x_edge, y_edge), cls.save(inputs, attributes, out._array), None, version)
+                    out._rg = True
+            return out
+    """
+    lines = [
+        "def record(inputs, attributes=()):",
+        f"    {', '.join(op.inputs)}, = inputs",
+        "    mask, scalars, counted, xp = 0, 0, False, None",
+    ]
+    for i, x in enumerate(op.inputs):
+        lines += [
+            f"    if isinstance({x}, Tensor):",
+            f"        {x}_array = {x}._array",
+            f"        xp = xp or namespaces[type({x}_array)]",
+            f"        {x}_edge = {x}._node if {x}._view is None else {x}._view.edge({x})",
+            f"        if {x}_edge is None and {x}._rg: {x}_edge = {x}",
+            f"        if {x}_edge is not None: mask |= {1 << i}",
+            f"        if {x}._counter is not None: counted = True",
+            "    else:",
+            f"        {x}_array, {x}_edge = {x}, None",
+            f"        scalars |= {1 << i}",
+        ]
+    arrays = ", ".join(f"{x}_array" for x in op.inputs)
+    edges = ", ".join(f"{x}_edge" for x in op.inputs)
+    lines += [
+        "    xp = xp or host",
+        "    try:",
+        f"        result = (forward if xp is host else xp.guarded(forward))(xp, {arrays}, *attributes)",
+        "    except Exception as error:",
+        "        raise explain(name, inputs, error) from error",
+        "    out = from_array(result)",
+    ]
+    if op.vjp is not None:
+        lines += [
+            "    if mask and state.grad:",
+            "        kind = out._array.dtype.kind",
+            "        if kind in 'fcV':",
+            "            key = (mask, scalars, kind == 'c')",
+            "            cls = nodes.get(key) or make_class(key, *key)",
+            "            version = cls.count(inputs) if counted else 0",
+            f"            out._node = make(cls, ({edges},), cls.save(inputs, attributes, out._array), None, version)",
+            "            out._rg = True",
+        ]
+    if op.view:
+        when = "" if op.view is True else f"if xp.is_view(out._array, {op.inputs[0]}_array): "
+        lines.append(f"    {when}mark_view(out, {op.inputs[0]}, op, attributes)")
+    lines.append("    return out")
+    scope = {
+        "Tensor": Tensor,
+        "namespaces": backends.namespaces,
+        "host": backends.host,
+        "forward": op.forward,
+        "explain": explain,
+        "name": op.name,
+        "from_array": from_array,
+        "state": state,
+        "nodes": op._nodes,
+        "make_class": op._make_class,
+        "make": make,
+        "mark_view": mark_view,
+        "op": op,
+    }
+    return _compiled(lines, op.name, scope, "record")
+
+
+def _compiled(lines: Sequence[str], op: str, scope: dict[str, Any], name: str) -> Callable:
+    exec(compile("\n".join(lines), f"<gradcu {op}>", "exec"), scope)
+    return scope[name]
+
+
+def write_backward(
+    op: Any,
+    formulas: Sequence[Callable | None],
+    wanted: Sequence[str],
+    tensors: Sequence[str],
+    needs: tuple[bool, ...],
+    joint: bool,
+    conjugate: bool,
+    way: str,
+) -> Callable:
+    """The function that runs a node, as text: unpack, check versions, call the formulas.
+
+    For multiply, on raw arrays:
+
+        def raw(node, g, xp):
+            saved = node.saved
+            if type(saved) is not tuple: raise stale(node)
+            y, x = saved
+            version = 0
+            if y._counter is not None: version += y._counter.value
+            if x._counter is not None: version += x._counter.value
+            if version != node.version: raise stale(node)
+            return f0(xp, g, y._array), f1(xp, g, x._array)
+
+    `raw0` is the same for 0-d results, whose gradients are NumPy scalars on the CPU: with scalars as partners (`[()]`)
+    they are an order faster than with 0-d arrays. `recorded` hands over the saved tensors themselves.
+    """
+    inner = {"raw": "._array", "raw0": "._array[()]", "recorded": ""}[way]
+    lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: raise stale(node)"]
+    if wanted:
+        lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
+    checks_out = "out" in wanted
+    if tensors or checks_out:
+        lines.append("version = 0")
+        for n in tensors:
+            if op.variadic:
+                lines.append(f"version += sum(t._counter.value for t in {n} if t._counter is not None)")
+            else:
+                lines.append(f"if {n}._counter is not None: version += {n}._counter.value")
+        if checks_out:
+            lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
+        lines.append("if version != node.version: raise stale(node)")
+    value = {}
+    for n in wanted:
+        value[n] = n
+        if n in tensors:
+            value[n] = f"[t{inner} for t in {n}]" if op.variadic else f"{n}{inner}"
+        elif n == "out":
+            value[n] = {
+                "raw": "out",
+                "raw0": "out" if op.outputs != 1 else "out[()]",
+                "recorded": "rebuild(node, out)",
+            }[way]
+        elif n == "rest" and way == "recorded":
+            value[n] = "rebuild(node, (None, *rest))[1:]"
+    if conjugate:
+        lines.append("g = [None if one is None else xp.conj(one) for one in g]" if op.several else "g = xp.conj(g)")
+    calls = []
+    for i, f in enumerate(formulas):
+        if f is None:
+            calls.append("None")
+        else:
+            names = ("needs" if n == "needs" else value[n] for n in parameters(f)[2:])
+            calls.append(f"f{i}(xp, g{''.join(', ' + n for n in names)})")
+    result = calls[0] if joint else f"({', '.join(calls)},)"
+    if conjugate:
+        result = f"[None if r is None else xp.conj(r) for r in {result}]"
+    lines.append(f"return {result}")
+    scope: dict[str, Any] = {"stale": stale, "rebuild": rebuild, "needs": needs}
+    scope.update({f"f{i}": f for i, f in enumerate(formulas)})
+    return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)
+
+
+def rebuild(node: Node, out: Any) -> Any:
+    """The saved result as a tensor around its node, when a graph of the backward is made."""
+    if type(out) is tuple:
+        positions = node.primitive.differentiable  # type: ignore[attr-defined]
+        several = len(positions) > 1
+        return tuple(
+            None
+            if a is None
+            else from_array(a, (Output(node, positions.index(i)) if several else node), True)
+            if i in positions
+            else from_array(a)
+            for i, a in enumerate(out)
+        )
+    return from_array(out, node, True)
