@@ -8,11 +8,6 @@ import pytest
 import gradcu
 
 
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
 def numbers(*shape, dtype="float64", seed=0):
     rng = np.random.default_rng((seed, *shape))
     x = rng.uniform(-1, 1, shape)
@@ -29,14 +24,19 @@ def results(out):
     return [r for r in (out if isinstance(out, tuple) else (out,)) if r.requires_grad]
 
 
-def both(torch, f, *arrays, phase=False):
+def both(original, f, *arrays, phase=False):
     """f's results and gradients agree with PyTorch's. phase: compare what does not depend on the vectors' phases."""
     found = []
-    for library in (gradcu, torch):
+    for library in (gradcu, original):
         leaves = [library.tensor(a, requires_grad=True) for a in arrays]
         outs = [o.abs() if phase else o for o in results(f(library, *leaves))]
         total = sum(((o * library.tensor(numbers(*o.shape, seed=7))).abs() ** 2).sum() for o in outs)
-        found.append(([o.detach().numpy() for o in outs], [g.numpy() for g in library.autograd.grad(total, leaves)]))
+        found.append(
+            (
+                [o.detach().resolve_conj().numpy() for o in outs],
+                [g.resolve_conj().numpy() for g in library.autograd.grad(total, leaves)],
+            )
+        )
     for mine, theirs in zip(found[0][0] + found[0][1], found[1][0] + found[1][1], strict=True):
         assert mine.dtype == theirs.dtype
         np.testing.assert_allclose(mine, theirs, rtol=1e-7, atol=1e-8)
@@ -59,16 +59,16 @@ DTYPES = pytest.mark.parametrize("dtype", ["float64", "complex128"])
         lambda t, a: t.linalg.matrix_power(a, -3),
     ],
 )
-def test_positive_definite(torch, f, dtype):
-    both(torch, f, hermitian(4, dtype))
+def test_positive_definite(original, f, dtype):
+    both(original, f, hermitian(4, dtype))
 
 
 @DTYPES
-def test_vectors_up_to_phase(torch, dtype):
-    both(torch, lambda t, a: t.linalg.eigh(a), hermitian(4, dtype), phase=True)
-    both(torch, lambda t, a: t.linalg.eig(a), numbers(4, 4, dtype=dtype) + np.diag(np.arange(4.0)), phase=True)
+def test_vectors_up_to_phase(original, dtype):
+    both(original, lambda t, a: t.linalg.eigh(a), hermitian(4, dtype), phase=True)
+    both(original, lambda t, a: t.linalg.eig(a), numbers(4, 4, dtype=dtype) + np.diag(np.arange(4.0)), phase=True)
     for shape in ((4, 3), (3, 4), (2, 3, 3)):
-        both(torch, lambda t, a: t.linalg.svd(a, full_matrices=False), numbers(*shape, dtype=dtype), phase=True)
+        both(original, lambda t, a: t.linalg.svd(a, full_matrices=False), numbers(*shape, dtype=dtype), phase=True)
 
 
 @DTYPES
@@ -83,15 +83,14 @@ def test_factors_multiply_to_the_matrix(shape, dtype):
         np.testing.assert_allclose(product.numpy(), x, atol=1e-12)
 
 
-def test_determinant_of_singular_matrices(torch):
+def test_determinant_of_singular_matrices():
     x = numbers(3, 3)
     x[2] = x[0] + x[1]
-    found = []
-    for library in (gradcu, torch):
-        leaf = library.tensor(x, requires_grad=True)
-        library.linalg.det(leaf).backward()
-        found.append(leaf.grad.numpy())
-    np.testing.assert_allclose(found[0], found[1], atol=1e-12)
+    leaf = gradcu.tensor(x, requires_grad=True)
+    gradcu.linalg.det(leaf).backward()
+    minors = [[np.linalg.det(np.delete(np.delete(x, i, 0), j, 1)) for j in range(3)] for i in range(3)]
+    signs = (-1.0) ** np.add.outer(np.arange(3), np.arange(3))
+    np.testing.assert_allclose(leaf.grad.numpy(), signs * minors, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -133,15 +132,15 @@ def test_dtypes_that_do_not_multiply():
 SHAPES = [(3,), (2, 3), (3, 2), (4, 2, 3), (4, 3, 2), (1, 3, 2), (5, 4, 3, 2)]
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(SHAPES, SHAPES))
-def test_matmul_of_all_ranks(torch, a, b):
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(SHAPES, SHAPES)))
+def test_matmul_of_all_ranks(original, a, b):
     try:
-        torch.ones(a) @ torch.ones(b)
+        original.ones(a) @ original.ones(b)
     except RuntimeError:
         with pytest.raises(RuntimeError):
             gradcu.ones(a) @ gradcu.ones(b)
     else:
-        both(torch, lambda t, x, y: t.matmul(x, y), numbers(*a), numbers(*b, seed=1))
+        both(original, lambda t, x, y: t.matmul(x, y), numbers(*a), numbers(*b, seed=1))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -169,18 +168,18 @@ def test_half_precision_is_added_up_in_float32(dtype):
         ("abc,cd,de->abe", [(2, 3, 4), (4, 5), (5, 2)]),
     ],
 )
-def test_einsum(torch, equation, shapes):
-    both(torch, lambda t, *xs: t.einsum(equation, *xs), *(numbers(*s, seed=i) for i, s in enumerate(shapes)))
+def test_einsum(original, equation, shapes):
+    both(original, lambda t, *xs: t.einsum(equation, *xs), *(numbers(*s, seed=i) for i, s in enumerate(shapes)))
 
 
 @pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
 @pytest.mark.parametrize("n", [None, 3, 4, 7, 8])
-def test_fourier_transforms(torch, n, norm):
+def test_fourier_transforms(original, n, norm):
     real, complex_ = numbers(2, 5), numbers(2, 5, dtype="complex128")
     for name in ("fft", "ifft", "rfft", "ihfft"):
-        both(torch, lambda t, x, name=name: getattr(t.fft, name)(x, n, norm=norm), real)
+        both(original, lambda t, x, name=name: getattr(t.fft, name)(x, n, norm=norm), real)
     for name in ("fft", "ifft", "irfft", "hfft"):
-        both(torch, lambda t, x, name=name: getattr(t.fft, name)(x, n, norm=norm), complex_)
+        both(original, lambda t, x, name=name: getattr(t.fft, name)(x, n, norm=norm), complex_)
 
 
 def test_results_print_with_their_names():

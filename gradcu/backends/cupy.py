@@ -106,9 +106,9 @@ def device_count() -> int:
     return cp.cuda.runtime.getDeviceCount()
 
 
-def using(device: devices.device) -> Any:
+def using(device: devices.device | None) -> Any:
     """A context in which arrays are made, and kernels run, on the device. Raises RuntimeError if there is no such."""
-    index = current_device() if device.index is None else device.index
+    index = current_device() if device is None or device.index is None else device.index
     if index >= device_count():
         raise RuntimeError(
             f"CUDA error: invalid device ordinal {index}: gradcu.cuda.device_count() is {device_count()}"
@@ -165,7 +165,7 @@ def to_host(x: Any) -> Any:
     return x.get(order="A")
 
 
-def from_host(x: Any, device: devices.device) -> Any:
+def from_host(x: Any, device: devices.device | None = None) -> Any:
     """A copy on the device, its elements in the same order in memory."""
     with using(device):
         return cp.array(x, order="K")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
+from ..backends import native
 from ..tensor import Tensor, edge_of, from_array
 from .errors import device_error, explain
 from .modes import state
@@ -52,8 +53,27 @@ class Elementwise(Primitive):
         vjp = dict(zip(names_, vjps, strict=False)) if vjps else None
         super().__init__(name, forward, vjp, inputs=count, kind="elementwise", **more)
         self.result, self.kinds = result, kinds
-        self.direct = direct if direct is not None else _bind(forward)
+        self.direct = direct if direct is not None else self._direct()
         self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
+
+    def _direct(self) -> Callable:
+        """The forward formula on raw arrays of the CPU: compiled for large ones, as it stands for others."""
+        forward, host, count = self.forward, backends.host, len(self.inputs)
+
+        def trace(xp: Any, symbols: Any, settings: tuple) -> list[Any]:
+            return [getattr(xp, self.name)(*symbols) if xp.knows(self.name) else forward(xp, *symbols, *settings)]
+
+        kernel = native.Kernel(self.name, trace)
+
+        def direct(*args: Any) -> Any:
+            first = args[0]
+            if type(first) is _ndarray and first.size >= native.SMALL:
+                results = kernel(args[:count], args[count:])
+                if results is not None:
+                    return results[0]
+            return forward(host, *args)
+
+        return direct
 
     def __call__(self, *args: Any, **attributes: Any) -> Any:
         n = len(self.inputs)
@@ -259,12 +279,6 @@ class Elementwise(Primitive):
 
         operator.__name__ = operator.__qualname__ = f"r{self.name}"
         return operator
-
-
-def _bind(forward: Callable) -> Callable:
-    import functools
-
-    return functools.partial(forward, backends.host)
 
 
 def _alike(args: Any) -> bool:

@@ -1,4 +1,4 @@
-"""In-place forms: the operation is computed aside and written over the tensor's memory, its history replaces the old."""
+"""In-place forms: the operation is computed aside and written over the memory, and its history replaces the old."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tensor import Tensor, edge_of, version_of
 from .modes import state
-from .node import Node, Output, make
+from .node import Node, Output, by_array, make
 from .version import InferenceVersion
 
 
@@ -100,6 +100,7 @@ class CopySlices(Node):
     """The history of a base after a change through a view: the rest of it comes from before, the view's part is new."""
 
     __slots__ = ("order_of_axes", "own", "steps")
+    raw0 = staticmethod(by_array)
 
     @staticmethod
     def raw(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:

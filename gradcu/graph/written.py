@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends
+from ..backends import native
 from ..tensor import Tensor, from_array
 from .errors import explain, stale
 from .modes import state
@@ -162,6 +163,12 @@ def write_backward(
         if checks_out:
             lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
         lines.append("if version != node.version: raise stale(node)")
+    kernel = None
+    if way == "raw" and op.kind == "elementwise" and not (joint or conjugate or "needs" in wanted) and op.outputs == 1:
+        kernel, call = _kernel(op, formulas, wanted, tensors)
+        lines.append(f"if xp is host and g.size >= small: results = {call}")
+        lines.append("else: results = None")
+        lines.append("if results is not None: return results")
     value = {}
     for n in wanted:
         value[n] = n
@@ -189,8 +196,34 @@ def write_backward(
         result = f"[None if r is None else xp.conj(r) for r in {result}]"
     lines.append(f"return {result}")
     scope: dict[str, Any] = {"stale": stale, "rebuild": rebuild, "needs": needs}
+    scope |= {"kernel": kernel, "small": native.SMALL, "host": backends.host}
     scope.update({f"f{i}": f for i, f in enumerate(formulas)})
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)
+
+
+def _kernel(op: Any, formulas: Sequence[Callable | None], wanted: Sequence[str], tensors: Sequence[str]) -> tuple[Any, str]:
+    """The formulas as one compiled kernel for large arrays, and the text that calls it."""
+    arrays = [n for n in wanted if n in tensors or n == "out"]
+    settings = [n for n in wanted if n not in arrays]
+
+    def trace(xp: Any, symbols: Sequence[Any], given: tuple) -> list[Any]:
+        value = dict(zip(["g", *arrays, *settings], [*symbols, *given], strict=True))
+        return [f(xp, value["g"], *(value[n] for n in parameters(f)[2:])) for f in formulas if f is not None]
+
+    positions = [i for i, f in enumerate(formulas) if f is not None]
+    compiled = native.Kernel(f"{op.name} backward", trace)
+
+    def kernel(values: tuple, given: tuple) -> list[Any] | None:
+        results = compiled(values, given)
+        if results is None or len(results) == len(formulas):
+            return results
+        spread: list[Any] = [None] * len(formulas)
+        for i, r in zip(positions, results, strict=True):
+            spread[i] = r
+        return spread
+
+    values = "".join(f"{n}._array, " if n in tensors else f"{n}, " for n in arrays)
+    return kernel, f"kernel((g, {values}), ({''.join(f'{n}, ' for n in settings)}))"
 
 
 def rebuild(node: Node, out: Any) -> Any:

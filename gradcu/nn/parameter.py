@@ -21,7 +21,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         return _around(cls, data).requires_grad_(requires_grad)  # type: ignore[return-value]
 
-    def __repr__(self, **kwargs: Any) -> str:
+    def __repr__(self, **kwargs: Any) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__(**kwargs)
 
     def __deepcopy__(self, memo: dict) -> Parameter:

@@ -20,8 +20,8 @@ def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
         if matrix is None:
             continue
         m = from_array(xp.asarray(matrix, dtype=x._array.dtype))
-        x = x @ m.mT if axis == -1 else (x.swapaxes(axis, -1) @ m.mT).swapaxes(axis, -1)  # type: ignore[attr-defined]
-    return x.contiguous() if len(matrices) > 1 else x  # type: ignore[attr-defined]
+        x = x @ m.mT if axis == -1 else (x.swapaxes(axis, -1) @ m.mT).swapaxes(axis, -1)
+    return x.contiguous() if len(matrices) > 1 else x
 
 
 def _adaptive_bounds(n: int, out: int) -> tuple[Any, Any]:
@@ -63,7 +63,7 @@ def _adaptive_public(d: int) -> None:
         if all(m and n % m == 0 for n, m in zip(size, sizes)):
             kernel = tuple(n // m for n, m in zip(size, sizes))
             if sizes == (1,) * d:
-                return input.mean(tuple(range(-d, 0)), keepdim=True)  # type: ignore[attr-defined]
+                return input.mean(tuple(range(-d, 0)), keepdim=True)
             total = window_sum.record((input,), (sizes, kernel, kernel, (0,) * d))
             return total * (1 / math.prod(kernel))
         return apply_matrices(input, [averaging_matrix(n, m) for n, m in zip(size, sizes)])
@@ -108,13 +108,13 @@ def windows_max(x: Tensor, bounds: Sequence[tuple[Any, Any]]) -> tuple[Tensor, T
     out = table.shape[:d]
     table = table.reshape(math.prod(out), -1)
     xp = backends.namespaces[type(x._array)]
-    flat = x.reshape(*x.shape[:-d], -1)  # type: ignore[attr-defined]
+    flat = x.reshape(*x.shape[:-d], -1)
     table = xp.asarray(table)
     seen = flat._array[..., table]
     position = xp.argmax(seen, axis=-1) if table.size else xp.zeros(seen.shape[:-1], dtype="int64")
     index = from_array(table[xp.arange(table.shape[0]), position] if table.size else position)
-    shape = (*x.shape[:-d], *out)
-    return functions["gather"](flat, -1, index).reshape(shape), index.reshape(shape)  # type: ignore[attr-defined]
+    full = (*x.shape[:-d], *out)
+    return functions["gather"](flat, -1, index).reshape(full), index.reshape(full)
 
 
 for _d in (1, 2, 3):
@@ -156,7 +156,7 @@ def _unpool_public(d: int) -> None:
                 f"Found an invalid max index: {int(flat.max())} (output volumes are of size {'x'.join(map(str, size))})"
             )
         zeros = functions["zeros"](*lead, volume, dtype=input.dtype, device=input.device)
-        flat_input, flat_index = (t.reshape(*lead, -1) for t in (input, indices))  # type: ignore[attr-defined]
+        flat_input, flat_index = (t.reshape(*lead, -1) for t in (input, indices))
         return zeros.scatter(-1, flat_index, flat_input).reshape(*lead, *size)
 
     unpool.__name__ = unpool.__qualname__ = f"max_unpool{d}d"
@@ -197,7 +197,7 @@ def _fractional_public(d: int) -> None:
             _random_samples = functions["rand"](n, channels, d, dtype=input.dtype, device=input.device)
         host = backends.host
         samples = backends.to_host(_random_samples._array).reshape(n * channels, d)
-        planes = input.reshape(n * channels, *size)  # type: ignore[attr-defined]
+        planes = input.reshape(n * channels, *size)
         found = []
         for plane, sample in enumerate(samples):
             bounds = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .. import dtypes
 from ..tensor import Tensor
@@ -41,9 +42,9 @@ def scaled_dot_product_attention(
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa and key.shape[-3] != query.shape[-3]:
         times = query.shape[-3] // key.shape[-3]
-        key, value = (t.repeat_interleave(times, -3) for t in (key, value))  # type: ignore[attr-defined]
+        key, value = (t.repeat_interleave(times, -3) for t in (key, value))
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * scale) @ key.mT  # type: ignore[attr-defined, operator]
+    scores = (query * scale) @ key.mT
     dead = None
     if is_causal:
         attn_mask = functions["ones"](scores.shape[-2:], dtype=dtypes.bool, device=query.device).tril()
@@ -98,8 +99,8 @@ def multi_head_attention_forward(
     F = namespaces["nn.functional"]
     single = query.ndim == 2
     if single:
-        query, key, value = (t.unsqueeze(1) for t in (query, key, value))  # type: ignore[attr-defined]
-        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)  # type: ignore[attr-defined]
+        query, key, value = (t.unsqueeze(1) for t in (query, key, value))
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     if query.ndim != 3:
         raise AssertionError(
             f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor"
@@ -112,19 +113,17 @@ def multi_head_attention_forward(
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-    if use_separate_proj_weight:
-        weights: tuple = (q_proj_weight, k_proj_weight, v_proj_weight)
-    else:
-        weights = in_proj_weight.chunk(3)  # type: ignore[union-attr, attr-defined]
-    biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)  # type: ignore[attr-defined]
+    packed: Any = in_proj_weight
+    weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else packed.chunk(3)
+    biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     q, k, v = (F["linear"](t, w, b) for t, w, b in zip((query, key, value), weights, biases))
     if bias_k is not None and bias_v is not None:
-        k, v = (functions["cat"]([t, b.expand(1, n, width)]) for t, b in ((k, bias_k), (v, bias_v)))  # type: ignore[attr-defined]
+        k, v = (functions["cat"]([t, b.expand(1, n, width)]) for t, b in ((k, bias_k), (v, bias_v)))
     q, k, v = (t.reshape(t.shape[0], n, num_heads, head).permute(1, 2, 0, 3) for t in (q, k, v))
     if static_k is not None:
-        k = static_k.reshape(n, num_heads, -1, head)  # type: ignore[attr-defined]
+        k = static_k.reshape(n, num_heads, -1, head)
     if static_v is not None:
-        v = static_v.reshape(n, num_heads, -1, head)  # type: ignore[attr-defined]
+        v = static_v.reshape(n, num_heads, -1, head)
     if add_zero_attn:
         k, v = (F["pad"](t, (0, 0, 0, 1)) for t in (k, v))
     source = k.shape[2]
@@ -133,9 +132,9 @@ def multi_head_attention_forward(
         if given is None:
             continue
         if given is key_padding_mask:
-            part = given.reshape(n, 1, 1, -1)  # type: ignore[attr-defined]
+            part = given.reshape(n, 1, 1, -1)
         else:
-            part = given if given.ndim == 2 else given.reshape(n, num_heads, *given.shape[1:])  # type: ignore[attr-defined]
+            part = given if given.ndim == 2 else given.reshape(n, num_heads, *given.shape[1:])
         if part.dtype is dtypes.bool:
             part = functions["zeros"](part.shape, dtype=q.dtype, device=q.device).masked_fill(part, -math.inf)
         if part.shape[-1] < source:  # what was added may be attended to

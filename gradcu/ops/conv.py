@@ -24,7 +24,7 @@ Ints = int | Sequence[int]
 Pairs = tuple[tuple[int, int], ...]
 
 #: bytes of columns that are made at a time: they should stay in the cache
-CHUNK = 1 << 22
+CHUNK = 1 << 21
 
 _kept = threading.local()
 
@@ -37,7 +37,7 @@ def scratch(xp: Any, slot: str, shape: tuple[int, ...], dtype: Any) -> Any:
     held = _kept.__dict__.get(slot)
     if held is None or held.size < size:
         held = xp.empty(size, dtype="uint8")
-        if size <= 4 * CHUNK:
+        if size <= 8 * CHUNK:
             setattr(_kept, slot, held)
     return held[:size].view(dtype).reshape(shape)
 
@@ -69,6 +69,8 @@ class Windows:
         self.offsets = [sum(at) for at in itertools.product(*reach)]
         self.cuts = list(window_cuts(kernel, self.out, stride, dilation))
         self.inside = tuple(slice(p[0], p[0] + n) for p, n in zip(padding, size))
+        #: windows of one element each, side by side: the convolution is a product of matrices as it is
+        self.plain = self.count == 1 and self.out == tuple(size) == self.padded
         self.kept = (slice(None), slice(None), *(slice(0, n) for n in self.out))
 
     def chunks(self, n: int, channels: int, dtype: Any) -> Iterator[slice]:
@@ -145,7 +147,7 @@ def _computed(xp: Any, x: Any, w: Any) -> Any:
 def _product(xp: Any, slot: str, x: Any, y: Any) -> Any:
     """x @ y by groups; of one group in scratch memory."""
     if x.shape[0] > 1:
-        return xp.matmul(x, y)
+        return x * y if x.shape[2] == 1 else xp.matmul(x, y)
     result = scratch(xp, slot, (x.shape[1], y.shape[2]), x.dtype)
     return xp.dot(x[0], y[0], out=result)
 
@@ -154,9 +156,15 @@ def _forward(xp: Any, x: Any, w: Any, b: Any, stride: Any, padding: Pairs, dilat
     n, channels, *size = x.shape
     found = windows(tuple(size), w.shape[2:], stride, padding, dilation)
     dtype = _computed(xp, x, w)
-    w_rows = w.reshape(groups, w.shape[0] // groups, -1).astype(dtype, copy=False)
-    out = xp.empty((n, w.shape[0], *found.out), dtype=x.dtype)
+    w_rows = w.reshape(groups, w.shape[0] // groups, w.shape[1] * found.count).astype(dtype, copy=False)
+    shape = (n, w.shape[0], *found.out)
     b = None if b is None else b.reshape(-1, *(1 for _ in size))
+    if found.plain and groups == 1:
+        out = xp.matmul(w_rows[0], x.reshape(n, channels, found.length).astype(dtype, copy=False)).reshape(shape)
+        if b is not None:
+            out += b
+        return out.astype(x.dtype, copy=False)
+    out = xp.empty(shape, dtype=x.dtype)
     for part in found.chunks(n, channels, dtype):
         product = _product(xp, "product", w_rows, found.columns(xp, x[part], groups, dtype))
         product = product.reshape(w.shape[0], -1, *found.grid)[found.kept].swapaxes(0, 1)
@@ -173,8 +181,14 @@ def _input_adjoint(
     n, channels = x.shape[0], w.shape[1] * groups
     found = windows(tuple(size), w.shape[2:], stride, padding, dilation)
     dtype = _computed(xp, x, w)
-    w_columns = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2).astype(dtype, copy=False)
-    out = xp.empty((n, channels, *size), dtype=x.dtype)
+    w_columns = (
+        w.reshape(groups, w.shape[0] // groups, w.shape[1] * found.count).swapaxes(1, 2).astype(dtype, copy=False)
+    )
+    shape = (n, channels, *size)
+    if found.plain and groups == 1:
+        out = xp.matmul(w_columns[0], x.reshape(n, x.shape[1], found.length).astype(dtype, copy=False)).reshape(shape)
+        return out.astype(x.dtype, copy=False)
+    out = xp.empty(shape, dtype=x.dtype)
     for part in found.chunks(n, channels, dtype):
         columns = _product(xp, "columns", w_columns, found.on_grid(xp, x[part], groups, dtype))
         out[part] = found.folded(xp, columns, part.stop - part.start, channels)
@@ -365,7 +379,7 @@ def _convolve(
     _check_positive(stride, dilation, groups, weight)
     kernel = weight._array.shape[2:]
     pairs = _padding(padding, kernel, stride, dilation)
-    x = input if input.ndim == d + 2 else input.unsqueeze(0)  # type: ignore[attr-defined]
+    x = input if input.ndim == d + 2 else input.unsqueeze(0)
     _, channels, *size = x._array.shape
     if channels != weight.shape[1] * groups:
         raise RuntimeError(
@@ -408,7 +422,7 @@ def _convolve_transposed(
             "output padding must be smaller than either stride or dilation, but got output_padding: "
             f"{list(extra)} stride: {list(stride)} dilation: {list(dilation)}"
         )
-    x = input if input.ndim == d + 2 else input.unsqueeze(0)  # type: ignore[attr-defined]
+    x = input if input.ndim == d + 2 else input.unsqueeze(0)
     if x.shape[1] != weight.shape[0]:
         raise RuntimeError(
             f"Given transposed=1, weight of size {list(weight.shape)}, expected input{list(x.shape)} to have "
@@ -434,38 +448,35 @@ def _convolve_transposed(
     if any(beyond):
         out = namespaces["nn.functional"]["pad"](out, [part for n in reversed(beyond) for part in (0, n)])
     if bias is not None:
-        out = out + bias.reshape(-1, *(1 for _ in size))  # type: ignore[attr-defined]
+        out = out + bias.reshape(-1, *(1 for _ in size))
     return out if x is input else out.squeeze(0)
 
 
 def _public(d: int, transposed: bool) -> Any:
-    if transposed:
+    def convolve(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Ints = 1,
+        padding: str | Ints = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        return _convolve(name, d, input, weight, bias, stride, padding, dilation, groups)
 
-        def function(  # type: ignore[no-untyped-def]
-            input: Tensor,
-            weight: Tensor,
-            bias: Tensor | None = None,
-            stride: Ints = 1,
-            padding: Ints = 0,
-            output_padding: Ints = 0,
-            groups: int = 1,
-            dilation: Ints = 1,
-        ) -> Tensor:
-            return _convolve_transposed(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    def convolve_transposed(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Ints = 1,
+        padding: Ints = 0,
+        output_padding: Ints = 0,
+        groups: int = 1,
+        dilation: Ints = 1,
+    ) -> Tensor:
+        return _convolve_transposed(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
-    else:
-
-        def function(
-            input: Tensor,
-            weight: Tensor,
-            bias: Tensor | None = None,
-            stride: Ints = 1,
-            padding: str | Ints = 0,
-            dilation: Ints = 1,
-            groups: int = 1,
-        ) -> Tensor:
-            return _convolve(name, d, input, weight, bias, stride, padding, dilation, groups)
-
+    function: Any = convolve_transposed if transposed else convolve
     space = ", ".join(("D", "H", "W")[3 - d :])
     name = f"conv_transpose{d}d" if transposed else f"conv{d}d"
     function.__name__ = function.__qualname__ = name

@@ -15,21 +15,21 @@ from .reduce import tensor_or_raise
 # --- unique ---
 
 
-def _uniques(
-    input: Tensor, dim: int | None, inverse: bool, counts: bool, name: str, in_order: bool
-) -> Any:
+def _uniques(input: Tensor, dim: int | None, inverse: bool, counts: bool, name: str, in_order: bool) -> Any:
     """Runs of equal slices, of the sorted ones unless `in_order`; alone or as a tuple, as asked."""
     a = tensor_or_raise(input, name)
+    if a.dtype.kind == "c":
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input.dtype.type_name}'")
     xp = backends.namespaces[type(a)]
+    if dim is not None and not a.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     if dim is None:
         rows, shape = a.reshape(-1, 1), a.shape
     else:
         axis = wrap_dim(dim, a.ndim)
-        moved = xp.moveaxis(a, axis, 0) if a.ndim else a.reshape(1)
+        moved = xp.moveaxis(a, axis, 0)
         if not moved.size and any(n == 0 for n in moved.shape[1:]):
-            raise RuntimeError(
-                "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
-            )
+            raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
         rows, shape = moved.reshape(moved.shape[0], math.prod(moved.shape[1:])), moved.shape[:1]
     n = rows.shape[0]
     order = xp.arange(n)
@@ -233,24 +233,24 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     What lies outside, and NaN, is not counted; the last part has its right end. The dtype is that of `input`.
     """
     a = tensor_or_raise(input, "histc")
-    if a.dtype.kind in "bc":
+    if a.dtype.kind in "biuc":
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input.dtype.type_name}'")
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     xp = backends.namespaces[type(a)]
-    low, high = _limits(a, min, max, "histc")
+    low, high = _limits(a, min, max, "histc", 1)
     counts = _counts(xp, a.reshape(-1), xp.linspace(low, high, bins + 1), None)
     return from_array(counts.astype(a.dtype))
 
 
-def _limits(a: Any, low: float, high: float, name: str) -> tuple[float, float]:
+def _limits(a: Any, low: float, high: float, name: str, margin: float) -> tuple[float, float]:
     if low == high and a.size:
         low, high = float(a.min()), float(a.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"{name}: range of [{low:g}, {high:g}] is not finite")
     if low > high:
         raise RuntimeError(f"{name}: max must be larger than min")
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - margin, high + margin) if low == high else (low, high)
 
 
 def _counts(xp: Any, values: Any, edges: Any, weights: Any) -> Any:
@@ -275,7 +275,7 @@ def histogram(
     `bins` is a number of equal parts of `range` (of all elements' unless given), or the rising edges themselves.
     With `density` the integral of the histogram is 1. Raises RuntimeError unless the dtype is floating.
     """
-    hist, edges = _histogram(input.reshape(-1, 1), [bins], range, weight, density, "histogram")  # type: ignore[attr-defined]
+    hist, edges = _histogram(input.reshape(-1, 1), [bins], range, weight, density, "histogram")
     return named("histogram", "hist bin_edges")(hist, edges[0])
 
 
@@ -289,20 +289,18 @@ def histogramdd(
 ) -> Any:
     """(hist, bin_edges) of points, the rows of `input`, in as many dimensions as it has columns, as a named tuple.
 
-    `bins` is a number of parts for all dimensions or one each, or a list of rising edges; `range` holds the ends of each
-    dimension in turn.
+    `bins` is a number of parts for all dimensions or one each, or a list of rising edges; `range` holds the ends of
+    each dimension in turn.
     """
     a = tensor_or_raise(input, "histogramdd")
     if a.ndim < 2:
-        raise RuntimeError(
-            f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {a.ndim}"
-        )
-    points = input.reshape(-1, a.shape[-1])  # type: ignore[attr-defined]
+        raise RuntimeError(f"histogramdd: input tensor should have at least 2 dimensions, but got {a.ndim}")
+    points = input.reshape(-1, a.shape[-1])
     each = [bins] * a.shape[-1] if isinstance(bins, int) else list(bins)
     if len(each) != a.shape[-1]:
         raise RuntimeError(
-            f"torch.histogramdd: Expected {a.shape[-1]} sequences of bin edges for a {a.shape[-1]}-dimensional histogram "
-            f"but got {len(each)}"
+            f"histogramdd: Expected {a.shape[-1]} sequences of bin edges for a {a.shape[-1]}-dimensional histogram but "
+            f"got {len(each)}"
         )
     return named("histogramdd", "hist bin_edges")(*_histogram(points, each, range, weight, density, "histogramdd"))
 
@@ -315,11 +313,15 @@ def _histogram(
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{points.dtype.type_name}'")
     xp = backends.namespaces[type(a)]
     if weight is not None and weight.dtype is not points.dtype:
-        raise RuntimeError(f"{name}: if weight tensor is provided, input tensor and weight tensor should have the same dtype")
+        raise RuntimeError(
+            f"{name}: if weight tensor is provided, input tensor and weight tensor should have the same dtype"
+        )
     w = None if weight is None else weight._array.reshape(-1)
     if w is not None and len(w) != len(a):
         raise RuntimeError(f"{name}: if weight tensor is provided it should have the same shape as the input tensor")
-    edges, flat, inside, lengths = [], 0, True, []
+    edges, lengths = [], []
+    flat: Any = 0
+    inside: Any = True
     for d, b in enumerate(bins):
         column = a[:, d]
         if isinstance(b, Tensor):
@@ -333,10 +335,12 @@ def _histogram(
                 raise RuntimeError(f"{name}(): bins must be > 0, but got {b} for dimension {d}")
             low, high = (0.0, 0.0) if range is None else range[2 * d : 2 * d + 2]
             if range is not None and low > high:
-                raise RuntimeError(f"{name}(): min should not exceed max, but got min {low} max {high} for dimension {d}")
+                raise RuntimeError(
+                    f"{name}(): min should not exceed max, but got min {low} max {high} for dimension {d}"
+                )
             if not a.size and range is None:
                 low, high = 0.0, 1.0
-            e = xp.linspace(*_limits(column, low, high, name), b + 1).astype(a.dtype)
+            e = xp.linspace(*_limits(column, low, high, name, 0.5), b + 1).astype(a.dtype)
         edges.append(from_array(e))
         n = len(e) - 1
         inside = inside & (column >= e[0]) & (column <= e[-1])

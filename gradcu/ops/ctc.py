@@ -29,7 +29,7 @@ def ctc_loss(
     check_reduction(reduction)
     single = log_probs.ndim == 2
     if single:
-        log_probs = log_probs.unsqueeze(1)  # type: ignore[attr-defined]
+        log_probs = log_probs.unsqueeze(1)
     steps, n, classes = log_probs.shape
     if not log_probs.dtype.is_floating_point:
         raise RuntimeError(f"\"ctc_loss\" not implemented for '{log_probs.dtype}'")
@@ -62,7 +62,7 @@ def ctc_loss(
     skips = host.zeros(table.shape, dtype=bool)
     skips[:, 2:] = (table[:, 2:] != blank) & (table[:, 2:] != table[:, :-2])
     xp = backends.namespaces[type(log_probs._array)]
-    seen = log_probs.gather(2, from_array(xp.asarray(table)).unsqueeze(0).expand(steps, -1, -1))  # type: ignore[attr-defined]
+    seen = log_probs.gather(2, from_array(xp.asarray(table)).unsqueeze(0).expand(steps, -1, -1))
     allowed = from_array(xp.asarray(skips))
     # So low that it counts for nothing, and yet finite: its derivatives are zero and not NaN.
     never = -1e30 if log_probs.dtype is not dtypes.float16 else -1e4
@@ -101,5 +101,5 @@ def _lengths(x: Any) -> list[int]:
     if isinstance(x, Tensor):
         if x._array.dtype.kind not in "iu":
             raise RuntimeError("input_lengths and target_lengths must be integral")
-        x = x.reshape(-1).tolist()  # type: ignore[attr-defined]
+        x = x.reshape(-1).tolist()
     return [int(v) for v in x]

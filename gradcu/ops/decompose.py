@@ -366,7 +366,7 @@ def _qr_x(xp: Any, g: Any, needs: Any, out: Any, x_shape: tuple[int, ...], mode:
         raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols.")
     q, r = out
     gq, gr = g
-    m = None if gr is None else xp.matmul(r, adjoint(xp, gr))
+    m: Any = None if gr is None else xp.matmul(r, adjoint(xp, gr))
     if gq is not None:
         other = xp.matmul(adjoint(xp, gq), q)
         m = -other if m is None else m - other
@@ -393,8 +393,8 @@ def _qr_of(A: Tensor, mode: str) -> tuple[Any, Any]:
     m, n = A._array.shape[-2:]
     if m >= n or mode == "r" or not A.requires_grad:
         return qr_.record((A,), (mode,))
-    q, r = qr_.record((A[..., :m],), (mode,))  # type: ignore[index]
-    rest = matmul(transposed(q, True), A[..., m:])  # type: ignore[index]
+    q, r = qr_.record((A[..., :m],), (mode,))
+    rest = matmul(transposed(q, True), A[..., m:])
     return q, functions["cat"]([r, rest], -1)
 
 

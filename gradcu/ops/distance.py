@@ -51,11 +51,11 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 def _p_distance(d: Tensor, p: float) -> Tensor:
     """The p-norm of differences along the last dimension, with gradient zero where they are all zero."""
     if p == 0:
-        return (d != 0).to(d.dtype).sum(-1) + d.sum(-1) * 0  # type: ignore[attr-defined]
+        return (d != 0).to(d.dtype).sum(-1) + d.sum(-1) * 0
     if p == 1:
-        return d.abs().sum(-1)  # type: ignore[attr-defined]
+        return d.abs().sum(-1)
     if math.isinf(p):
-        return d.abs().amax(-1)  # type: ignore[attr-defined]
+        return d.abs().amax(-1)
     return functions["norm"](d, p, -1)
 
 
@@ -85,15 +85,11 @@ def cdist(
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     large = compute_mode == modes[0] and (x1.shape[-2] > 25 or x2.shape[-2] > 25)
     if p == 2 and (large or compute_mode == modes[1]):
-        squares = (
-            x1.square().sum(-1, keepdim=True)  # type: ignore[attr-defined]
-            + x2.square().sum(-1).unsqueeze(-2)  # type: ignore[attr-defined]
-            - 2 * (x1 @ x2.mT)  # type: ignore[attr-defined, operator]
-        )
+        squares = x1.square().sum(-1, keepdim=True) + x2.square().sum(-1).unsqueeze(-2) - 2 * (x1 @ x2.mT)
         # The root has no derivative at zero; PyTorch gives zero there.
         apart = squares > 0
         return functions["where"](apart, squares.where(apart, 1.0).sqrt(), 0.0)
-    return _p_distance(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)  # type: ignore[attr-defined]
+    return _p_distance(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
 
 
 @expose(into="nn.functional", method=False)
@@ -107,7 +103,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError("pdist only supports non-negative p values")
     xp = backends.namespaces[type(input._array)]
     first, second = (from_array(i) for i in xp.triu_indices(input.shape[0], 1))
-    return _p_distance(input.index_select(0, first) - input.index_select(0, second), p)  # type: ignore[attr-defined]
+    return _p_distance(input.index_select(0, first) - input.index_select(0, second), p)
 
 
 def _checked(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -138,8 +134,8 @@ def cosine_embedding_loss(
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes "
             f"{list(input1.shape)} and {list(input2.shape)}."
         )
-    dot = (input1 * input2).sum(-1)  # type: ignore[attr-defined]
-    lengths = ((input1 * input1).sum(-1) + 1e-12) * ((input2 * input2).sum(-1) + 1e-12)  # type: ignore[attr-defined]
+    dot = (input1 * input2).sum(-1)
+    lengths = ((input1 * input1).sum(-1) + 1e-12) * ((input2 * input2).sum(-1) + 1e-12)
     cosine = dot / lengths.sqrt()
     zero = functions["zeros_like"](cosine)
     loss = functions["where"](target == 1, 1 - cosine, zero)
@@ -222,7 +218,7 @@ def _rows(name: str, input: Tensor, target: Tensor, per_row: int) -> Tensor:
     expected = tuple(input.shape)[: input.ndim - per_row] if per_row else tuple(input.shape)
     if tuple(target.shape) != expected and not (input.ndim == 1 and tuple(target.shape) in ((), (1,))):
         raise RuntimeError(f"inconsistent target size, expected {list(expected)} but got {list(target.shape)}")
-    return input.reshape(-1, input.shape[-1] if input.ndim else 1)  # type: ignore[attr-defined]
+    return input.reshape(-1, input.shape[-1] if input.ndim else 1)
 
 
 @expose(into="nn.functional", function=False, method=False)
@@ -243,8 +239,8 @@ def multi_margin_loss(
     if weight is not None and weight.ndim != 1:
         raise ValueError("weight must be one-dimensional")
     x = _rows("multi_margin_loss", input, target, 1)
-    t = target.reshape(-1, 1)  # type: ignore[attr-defined]
-    violation = (margin - x.gather(1, t) + x).clamp(min=0) ** p  # type: ignore[attr-defined]
+    t = target.reshape(-1, 1)
+    violation = (margin - x.gather(1, t) + x).clamp(min=0) ** p
     if weight is not None:
         violation = violation * weight[t]
     others = functions["ones_like"](x).scatter(1, t, 0.0)
@@ -266,7 +262,7 @@ def multilabel_margin_loss(
     """
     reduction = _checked(size_average, reduce, reduction)
     x = _rows("multilabel_margin_loss", input, target, 0)
-    t = target.reshape(x.shape)  # type: ignore[attr-defined]
+    t = target.reshape(x.shape)
     listed = (t < 0).to(t.dtype).cumsum(1) == 0
     t = t.clamp(min=0)
     xp = backends.namespaces[type(x._array)]
@@ -274,7 +270,7 @@ def multilabel_margin_loss(
     rows = xp.broadcast_to(xp.arange(x.shape[0])[:, None], x._array.shape)
     chosen = listed._array
     is_target[rows[chosen], t._array[chosen]] = True
-    gap = (1 - x.gather(1, t).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)  # type: ignore[attr-defined]
+    gap = (1 - x.gather(1, t).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
     counted = from_array((chosen[:, :, None] & ~is_target[:, None, :]).astype(x._array.dtype))
     loss = (gap * counted).sum((1, 2)) / x.shape[1]
     return reduced(loss if input.ndim > 1 else loss.squeeze(0), reduction)

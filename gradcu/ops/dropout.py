@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..graph.inplace import inplace
@@ -24,17 +25,17 @@ def _plain(input: Tensor, p: float, channels: bool) -> Tensor:
     return input * _noise(input, p, channels, 0.0 if p == 1 else 1 / (1 - p))
 
 
-#: what selu(x) tends to for large negative x
-_LOWEST = -1.7580993408473766
+#: minus what selu(x) tends to for large negative x
+_ALPHA = 1.7580993408473766
 
 
 def _alpha(input: Tensor, p: float, channels: bool) -> Tensor:
     """Dropped elements become the lowest value of selu; an affine map restores mean 0 and variance 1."""
     if p == 1:
         return input * 0.0
-    a = ((1 - p) * (1 + p * _LOWEST**2)) ** -0.5
+    a = 1 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
     kept = _noise(input, p, channels, 1.0)
-    return input * (kept * a) + ((1 - kept) * (_LOWEST * a) - _LOWEST * p * a)
+    return input * (kept * a) + ((kept - 1) * (_ALPHA * a) + _ALPHA * a * p)
 
 
 def _checked(name: str, input: Tensor, p: float, training: bool, channels: bool, formula: Callable) -> Tensor:
@@ -114,10 +115,10 @@ def _channel_dropout(d: int) -> None:
         inplace: bool = False,
     ) -> Tensor:
         batched = input.ndim != d + 1
-        x = input if batched else input.unsqueeze(0)  # type: ignore[attr-defined]
+        x = input if batched else input.unsqueeze(0)
         out = _checked(name, x, p, training, True, _plain)
-        out = out if batched else out.squeeze(0)  # type: ignore[attr-defined]
-        return input.copy_(out) if inplace else out  # type: ignore[attr-defined]
+        out = out if batched else out.squeeze(0)
+        return input.copy_(out) if inplace else out
 
     name = dropout.__name__ = dropout.__qualname__ = f"dropout{d}d"
     dropout.__doc__ = (

@@ -207,7 +207,7 @@ nextafter = Elementwise(
     "nextafter",
     "nextafter",
     lambda xp, g, x, y: xp.where(x == y, 0, g),
-    lambda xp, g, x, y: xp.where(x == y, g, 0),
+    zero,
     kinds="f",
     domain=((-3.0, -1.0), (1.1, 3.0)),
 )

@@ -22,7 +22,7 @@ def _add_rows(xp: Any, x: Any, index: Any, rows: int, skip: int | None) -> Any:
     if xp is not backends.host:
         xp.combine_at(table, flat, x)
     elif flat.size:
-        # Sorted, the rows that go to one place are neighbours: ten times as fast as add.at.
+        # Sorted, the rows that go to one place are neighbours: ten times as fast as combine_at.
         order = flat.argsort(kind="stable")
         flat = flat[order]
         starts = xp.flatnonzero(xp.concatenate(([True], flat[1:] != flat[:-1])))
@@ -208,17 +208,17 @@ def embedding_bag(
     xp = backends.namespaces[type(weight._array)]
     if weight.ndim != 2:
         raise ValueError("weight has to be a 2D Tensor")
-    flat = input.reshape(-1)  # type: ignore[attr-defined]
+    flat = input.reshape(-1)
     padding_idx = _check("embedding_bag", flat, weight, padding_idx)
     bag_index = from_array(xp.asarray(bag))
     if padding_idx is not None:
         kept = from_array(xp.flatnonzero(flat._array != padding_idx))
         flat, bag_index = flat[kept], bag_index[kept]
         if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights.reshape(-1)[kept]  # type: ignore[attr-defined]
+            per_sample_weights = per_sample_weights.reshape(-1)[kept]
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
-        rows = rows * per_sample_weights.reshape(-1, 1)  # type: ignore[attr-defined]
+        rows = rows * per_sample_weights.reshape(-1, 1)
     if mode == "max":
         empty = functions["zeros"](bags, weight.shape[1], dtype=weight.dtype, device=weight.device)
         index = bag_index.reshape(-1, 1).expand(-1, weight.shape[1])

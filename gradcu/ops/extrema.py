@@ -98,22 +98,22 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
         )
-    over = () if dim is None else dim
+    over = () if dim is None else wrap_dim(dim, a.ndim)
+    if over != () and a.ndim and not a.shape[over]:
+        raise IndexError(f"aminmax: Expected reduction dim {over} to have non-zero size.")
     return named("aminmax", "min max")(amin(input, over, keepdim), amax(input, over, keepdim))
 
 
 def _max_min(name: str, whole: Primitive, at: Primitive, pair: Any) -> None:
-    def function(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None
-    ) -> Any:
+    def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
         other = dim if isinstance(dim, Tensor) else other
         if other is not None:
             return pair(input, other)
         if dim is not None and not isinstance(dim, int):
             raise TypeError(
                 f"{name}() received an invalid combination of arguments - got (Tensor, {type(dim).__name__}), but "
-                f"expected one of:\n * (Tensor input)\n * (Tensor input, Tensor other)\n * (Tensor input, int dim, bool "
-                "keepdim = False)"
+                "expected one of:\n * (Tensor input)\n * (Tensor input, Tensor other)\n"
+                " * (Tensor input, int dim, bool keepdim = False)"
             )
         a = _array(input, name, f"{name}_all" if dim is None else f"{name}_values_cpu")
         over = None if dim is None else wrap_dim(dim, a.ndim)
@@ -126,7 +126,7 @@ def _max_min(name: str, whole: Primitive, at: Primitive, pair: Any) -> None:
 
     best = "largest" if name == "max" else "smallest"
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"""The {best} element; with `dim`, (values, indices) over it as a named tuple; of two tensors, {pair.__name__}.
+    function.__doc__ = f"""The {best} element; over `dim` the pair (values, indices); of two tensors, `{name}imum`.
 
     Elements that tie share the gradient equally, but with `dim` it goes to the one that is indexed.
     Raises IndexError for a dimension of no elements, RuntimeError for no elements at all.
@@ -165,7 +165,7 @@ def _arg(name: str, extreme: str) -> None:
 
     best = "largest" if extreme == "max" else "smallest"
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The position of the {best} element (the first, or the first NaN), of all flattened or over `dim`; int64."
+    function.__doc__ = f"Where the {best} element (the first of several, NaN before all) is, flattened or over `dim`."
     expose(out=True)(function)
 
 

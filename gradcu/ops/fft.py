@@ -8,9 +8,9 @@ from typing import Any
 from .. import backends, devices, dtypes
 from ..graph.elementwise import write_out
 from ..graph.op import Primitive
-from ..graph.recorded import namespace
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions
+from .index import place_at
 from .linalg import not_tensor, type_name
 
 #: the normalisation with which the transform in the other direction is the adjoint; the same for a real transform
@@ -129,7 +129,7 @@ def _resized(x: Any, axes: Sequence[int], sizes: Sequence[int]) -> Any:
         shape[a], part[a] = n, slice(0, min(n, own[a]))
     if any(own[a] > n for a, n in zip(axes, sizes)):
         x = x[tuple(part)]
-    return x if x._array.shape == tuple(shape) else namespace.place_at(x, tuple(shape), tuple(part))
+    return x if x._array.shape == tuple(shape) else place_at.record((x,), (tuple(shape), tuple(part)))
 
 
 def _axes(x: Any, s: Any, dim: Any) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -188,7 +188,7 @@ def _transform(name: str, x: Any, s: Any, dim: Any, norm: str | None, way: str, 
     if way == "r2c":
         if not inverse:
             return fft_r2c.record((x,), (axes, mode))
-        return fft_r2c.record((x,), (axes, OPPOSITE[mode])).conj()  # type: ignore[attr-defined]
+        return fft_r2c.record((x,), (axes, OPPOSITE[mode])).conj()
     if inverse:
         return fft_c2r.record((x,), (axes, mode, tuple(full)))
     return fft_c2r.record((x.conj(),), (axes, OPPOSITE[mode], tuple(full)))

@@ -8,6 +8,7 @@ dimension to the front.
 from __future__ import annotations
 
 import operator
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from .. import backends
 from ..graph.errors import device_error
 from ..graph.modes import state
+from ..graph.node import make
 from ..graph.op import Primitive
 from ..graph.views import change, check_inplace, mark_view
 from ..tensor import Tensor, edge_of, from_array
@@ -135,7 +137,7 @@ def _put(xp: Any, x: Any, y: Any, index: Index, accumulate: bool) -> Any:
 
 
 def _put_x(xp: Any, g: Any, index: Index, accumulate: bool) -> Any:
-    return g if accumulate else xp.put_indexed(g, xp.zeros_like(xp.sum(g)), index, False)
+    return g if accumulate else xp.put_indexed(g, 0, index, False)
 
 
 put_indexed = Primitive(
@@ -198,7 +200,12 @@ def _part(x: Tensor, primitive: Primitive, index: Any) -> Tensor:
     if edge is not None or x._rg:
         edge = x if edge is None else edge
         if state.grad:
-            t._node = primitive.make_node(1, (x,), (edge,), (index,), part, part.dtype.kind == "c")
+            complex_ = part.dtype.kind == "c"
+            cls = primitive._nodes.get((1, 0, complex_))
+            if cls is None:
+                t._node = primitive.make_node(1, (x,), (edge,), (index,), part, complex_)
+            else:
+                t._node = make(cls, (edge,), (a.shape, index))
             t._rg = True
     mark_view(t, x, primitive, (index,))
     return t
@@ -211,8 +218,11 @@ def _index_error(error: IndexError, a: Any, index: Any) -> IndexError:
         return IndexError(text.replace("axis", "dimension"))
     if a.ndim:
         return IndexError(f"too many indices for tensor of dimension {a.ndim}")
-    if type(index) is slice or (type(index) is tuple and type(index[0]) is slice):
+    first = index[0] if type(index) is tuple else index
+    if type(first) is slice:
         return IndexError("slice() cannot be applied to a 0-dim tensor.")
+    if first:
+        return IndexError(f"index {first} is out of bounds for dimension 0 with size 0")
     return IndexError(
         "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
         "convert a 0-dim "
@@ -227,8 +237,8 @@ def take_apart(x: Tensor, index: Any) -> tuple[Any, Primitive | None, list[Any] 
     used = sum(1 if type(e) in (int, slice) else _span(e) for e in entries if e is not None and e is not Ellipsis)
     if used > ndim:
         first = next(e for e in entries if e is not None and e is not Ellipsis)
-        if ndim == 0:
-            raise _index_error(IndexError("too many"), x._array, first if type(first) is slice else 0)
+        if ndim == 0 and type(first) in (int, slice):
+            raise _index_error(IndexError("too many"), x._array, first)
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     basic: list[Any] = []
     advanced: list[Any] = []  # one entry for each dimension of the basic part, but one for a mask of several
@@ -332,6 +342,9 @@ def _on_device(x: Tensor, e: Tensor) -> Tensor:
     return to(e, x.device)
 
 
+_MISMATCH = "shape mismatch: indexing tensors could not be broadcast together with shapes "
+
+
 def _checked(x: Tensor, entries: Sequence[Any]) -> Index:
     """The advanced index of `x`. Raises IndexError for masks of another shape and tensors that do not broadcast."""
     axis, shape = 0, x._array.shape
@@ -354,16 +367,18 @@ def _checked(x: Tensor, entries: Sequence[Any]) -> Index:
         try:
             backends.host.broadcast_shapes(*others)
         except ValueError:
-            raise IndexError(
-                "shape mismatch: indexing tensors could not be broadcast together with shapes "
-                + ", ".join(str(list(s)) for s in others)
-            ) from None
+            raise IndexError(_MISMATCH + ", ".join(str(list(s)) for s in others)) from None
     return Index(entries)
 
 
 def _take(x: Tensor, entries: Sequence[Any]) -> Tensor:
     try:
         return getitem_indexed.record((x,), (_checked(x, entries),))
+    except RuntimeError as error:
+        if "indexing arrays" not in str(error):
+            raise
+        shapes = re.findall(r"\(([\d, ]*?),?\)", str(error).partition("with shapes")[2])
+        raise IndexError(_MISMATCH + ", ".join(f"[{s}]" for s in shapes)) from None
     except IndexError as error:
         raise IndexError(str(error).replace("axis", "dimension")) from None
 

@@ -94,6 +94,7 @@ def _lu_x(xp: Any, g: Any, needs: Any, out: Any, x_shape: tuple[int, ...]) -> tu
     unit = xp.with_diagonal(low, 1)
     left = xp.matmul(xp.matrix_transpose(unit), xp.triangle(g11, -1, False))
     right = xp.matmul(xp.triangle(g11, 0, True), xp.matrix_transpose(up))
+    rest: Any
     if n > m:
         rest = (..., slice(k, n))
         g2, u2 = xp.getitem(g, rest), xp.getitem(lu, rest)

@@ -138,7 +138,7 @@ def cond(A: Tensor, p: int | float | str | None = None) -> Tensor:
     check_matrix(f"linalg.cond(ord={p})", A, square=True)
     inverse, info = inv_ex(A)
     assert p is not None
-    product: Any = matrix_norm(A, p) * matrix_norm(inverse, p)  # type: ignore[operator]
+    product: Any = matrix_norm(A, p) * matrix_norm(inverse, p)
     if info._array.any():
         product = functions["where"](info != 0, math.inf, product)
     return product

@@ -105,7 +105,7 @@ def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
     first = tensors[0]
     if first is None or first._array.dtype.itemsize != 2:
         return list(tensors), None
-    return [None if t is None else t.float() for t in tensors], first.dtype  # type: ignore[attr-defined]
+    return [None if t is None else t.float() for t in tensors], first.dtype
 
 
 def _normalized_axes(
@@ -228,10 +228,10 @@ def native_batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
-        scale = 1 / (running_var.to(x.dtype) + eps).sqrt()  # type: ignore[attr-defined]
+        scale = 1 / (running_var.to(x.dtype) + eps).sqrt()
         if w is not None:
             scale = scale * w
-        shift = -running_mean.to(x.dtype) * scale  # type: ignore[attr-defined]
+        shift = -running_mean.to(x.dtype) * scale
         if b is not None:
             shift = shift + b
         out = x * scale.reshape(affine) + shift.reshape(affine)

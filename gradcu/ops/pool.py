@@ -452,7 +452,7 @@ def _lp_pool_public(d: int) -> None:
     ) -> Tensor:
         kernel = numbers(pool.__name__, kernel_size, d, "kernel_size")
         mean = _average(pool.__name__, d, input**norm_type, kernel, stride, 0, ceil_mode, True, None)
-        total = mean.clamp(min=0) * math.prod(kernel)  # type: ignore[attr-defined]
+        total = mean.clamp(min=0) * math.prod(kernel)
         return total ** (1.0 / norm_type)
 
     pool.__name__ = pool.__qualname__ = f"lp_pool{d}d"
@@ -489,7 +489,7 @@ def unfold(
             f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dil}, padding={pads}, calculated "
             f"shape of the array of sliding blocks as {out}, but its components must be at least one."
         )
-    x = input if input.ndim == 4 else input.unsqueeze(0)  # type: ignore[attr-defined]
+    x = input if input.ndim == 4 else input.unsqueeze(0)
     found = im2col.record((x,), (kernel, steps, pads, dil))
     return found if x is input else found.squeeze(0)
 
@@ -532,6 +532,6 @@ def fold(
             f"{' * '.join(map(str, out))} = "
             f"{math.prod(out)}, but got input.size(2)={input.shape[-1]}."
         )
-    x = input if input.ndim == 3 else input.unsqueeze(0)  # type: ignore[attr-defined]
+    x = input if input.ndim == 3 else input.unsqueeze(0)
     found = col2im.record((x,), (size, kernel, steps, pads, dil))
     return found if x is input else found.squeeze(0)

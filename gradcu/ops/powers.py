@@ -204,10 +204,10 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     """The powers 0 to N - 1 (to the length less one, if not given) of each element, along a new last dimension."""
     if not isinstance(x, Tensor):
         raise not_tensor("linalg_vander", x=x)
-    n = (x._array.shape[-1] if x._array.ndim else 0) if N is None else N
-    if n <= 1 and (N is not None or x._array.ndim == 0):
+    t: Any = x if x._array.ndim else x.reshape(1)
+    n = t._array.shape[-1] if N is None else N
+    if n <= 1:
         raise RuntimeError("N must be greater than 1.")
-    t: Any = x
     if t.dtype.category == 0:
         t = t.long()
     ones = functions["ones"](*t.shape, 1, dtype=t.dtype, device=t.device)

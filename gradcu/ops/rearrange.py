@@ -237,9 +237,8 @@ def repeat_interleave(
         elif (counts < 0).any():
             raise RuntimeError("repeats can not be negative")
         else:
-            xp = backends.namespaces[type(counts)]
-            index = from_array(xp.repeat(xp.arange(shape[axis]), counts))
-            return index_select_.record((x, index), (axis,))
+            index = backends.host.repeat(backends.host.arange(shape[axis]), backends.to_host(counts))
+            return index_select_.record((x, from_array(index).to(x.device)), (axis,))
     if repeats < 0:
         raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
     wide = x.unsqueeze(axis + 1).expand(*shape[: axis + 1], repeats, *shape[axis + 1 :])

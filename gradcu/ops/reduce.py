@@ -91,7 +91,7 @@ def accumulated(input: Tensor, dtype: dtypes.dtype | None) -> Tensor:
     """`input` in the dtype in which sums are made: as asked, int64 for integers and booleans."""
     if dtype is None and input._array.dtype.kind in "biu":
         dtype = dtypes.int64
-    return input if dtype is None or dtype is input.dtype else input.to(dtype)  # type: ignore[attr-defined]
+    return input if dtype is None or dtype is input.dtype else input.to(dtype)
 
 
 @expose(out=True)
@@ -132,14 +132,14 @@ class _recorded:
 @expose(out=True)
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None) -> Tensor:
     """`sum` with NaN counted as zero. Raises RuntimeError for complex tensors."""
-    if input.dtype.is_complex:
-        raise RuntimeError("nansum does not support complex inputs")
     return sum(_without_nan(input), dim, keepdim, dtype=dtype)
 
 
 def _without_nan(input: Tensor) -> Any:
     if input._array.dtype.kind in "biu":
         return input
+    if input.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     return functions["where"](functions["isnan"](input), 0, input)
 
 
@@ -178,8 +178,8 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
         wanted, which = (input.dtype, "Input") if dtype is None else (dtype, "Optional")
         if wanted.category < 2:
             raise RuntimeError(
-                f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. "
-                f"Got: {wanted.type_name}"
+                f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex "
+                f"dtype. Got: {wanted.type_name}"
             )
         input = accumulated(input, wanted)
     if dim is None and not keepdim:
@@ -195,7 +195,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
             f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.type_name}"
         )
     there: Any = functions["logical_not"](functions["isnan"](input))
-    return sum(_without_nan(input), dim, keepdim, dtype=dtype) / sum(there, dim, keepdim)  # type: ignore[operator]
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype) / sum(there, dim, keepdim)
 
 
 # --- products ---
@@ -203,11 +203,9 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt
 
 def _prod_x(xp: Any, g: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
     """The product of the others, from running products from both ends: right where elements are zero, too."""
-    shape = tuple(x.shape)
+    shape, along = tuple(x.shape), axis or 0
     if axis is None:
-        x, along = xp.reshape(x, (-1,)), 0
-    else:
-        x, along = x, axis
+        x = xp.reshape(x, (-1,))
     before = xp.shift(xp.running_product(x, along, False), along, 1, 1)
     after = xp.shift(xp.running_product(x, along, True), along, -1, 1)
     return kept(xp, g, axis, keepdims) * xp.reshape(before * after, shape)
@@ -217,21 +215,29 @@ prod_ = Primitive(
     "prod",
     lambda xp, x, axis=None, keepdims=False: xp.prod(x, axis=axis, keepdims=keepdims),
     {"x": _prod_x},
-    node={0: "ProdBackward1"},
+    node="ProdBackward1",
     samples=lambda make: [(make(2, 3), 1, False), (make(3, 2), 0, True), (make(4), None, False), (make(), None, False)],
+)
+prod_all = Primitive(
+    "prod_all",
+    lambda xp, x: xp.prod(x),
+    {"x": lambda xp, g, x: _prod_x(xp, g, x, None, False)},
+    node="ProdBackward0",
+    samples=lambda make: [(make(2, 2),), (make(),)],
 )
 
 
 @expose(out=True)
-def prod(
-    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None
-) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None) -> Tensor:
     """The product of all elements, or over `dim`. Integers and booleans are multiplied in int64.
 
     The gradient is right where elements are zero, too.
     """
+    tensor_or_raise(input, "prod")
     x = accumulated(input, dtype)
-    return prod_.record((x,), (None if dim is None else axes(x, dim), keepdim))
+    if dim is None and not keepdim:
+        return prod_all.record((x,))
+    return prod_.record((x,), (axes(x, dim), keepdim))
 
 
 # --- logsumexp ---
@@ -262,7 +268,7 @@ logsumexp_ = Primitive(
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """The logarithm of the sum of exponentials over `dim`, which does not overflow."""
     if input.dtype.category < 2:
-        input = input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
+        input = input.to(dtypes.get_default_dtype())
     return logsumexp_.record((input,), (axes(input, dim), keepdim))
 
 
@@ -354,13 +360,13 @@ def vector_norm(
 ) -> Tensor:
     """The `ord`-norm of all elements as one vector, or over `dim`: sum(|x|^ord)^(1/ord).
 
-    inf and -inf are the largest and the smallest magnitude, 0 counts what is not zero. Raises RuntimeError for integers.
+    inf and -inf are the largest and the smallest magnitude, 0 counts what is not zero. Raises RuntimeError for
+    integers.
     """
     tensor_or_raise(x, "linalg_vector_norm")
     if x.dtype.category < 2:
         raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
-            f"Got {x.dtype.type_name}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype.type_name}"
         )
     if dtype is not None:
         if dtype.is_complex != x.dtype.is_complex or dtype.category < 2:
@@ -373,7 +379,7 @@ def vector_norm(
                 f"linalg.vector_norm: the dtype of the input ({x.dtype.type_name}) should be convertible "
                 f"without narrowing to the specified dtype ({dtype.type_name})"
             )
-        x = x.to(dtype)  # type: ignore[attr-defined]
+        x = x.to(dtype)
     over = axes(x, dim)
     if (ord < 0 or ord == math.inf) and not x._array.size:
         shape = x._array.shape
@@ -395,4 +401,4 @@ def vector_norm(
 @expose(out=True)
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The `p`-norm of `input - other`, broadcast, as one vector."""
-    return vector_norm(input - other, p)  # type: ignore[operator]
+    return vector_norm(input - other, p)

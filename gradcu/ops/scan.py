@@ -46,7 +46,7 @@ shift = Primitive(
 
 
 def _recurrence(xp: Any, a: Any, b: Any, axis: int, reverse: bool) -> Any:
-    """Doubling (Hillis and Steele, Data parallel algorithms, 1986): after step k each element holds its last 2^k terms."""
+    """Doubling (Hillis and Steele, Data parallel algorithms, 1986): after step k elements hold their last 2^k terms."""
     a, y = xp.moveaxis(xp.copy(a), axis, 0), xp.moveaxis(xp.copy(b), axis, 0)
     if reverse:
         a, y = a[::-1], y[::-1]
@@ -69,7 +69,11 @@ recurrence = Primitive(
     _recurrence,
     _recurrence_vjp,
     inputs=2,
-    samples=lambda make: [(make(2, 5), make(2, 5), 1, False), (make(3, 2), make(3, 2), 0, True), (make(1), make(1), 0, False)],
+    samples=lambda make: [
+        (make(2, 5), make(2, 5), 1, False),
+        (make(3, 2), make(3, 2), 0, True),
+        (make(1), make(1), 0, False),
+    ],
 )
 """y[k] = b[k] + a[k] y[k-1] along an axis, or y[k+1] with `reverse`; its derivatives are recurrences, too."""
 
@@ -99,7 +103,7 @@ running_sum = Primitive(
 
 
 def _running_product_x(xp: Any, g: Any, x: Any, out: Any, axis: int, reverse: bool) -> Any:
-    """d/dx[k] = (product before k) * (g[k] + x[k+1] (g[k+1] + x[k+2] (...))): no division, so zeros are no exception."""
+    """d/dx[k] = (product before k) * (g[k] + x[k+1] (g[k+1] + x[k+2] (...))): no division, so zeros are no matter."""
     if not x.shape:
         return g
     by = -1 if reverse else 1
@@ -175,7 +179,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Ten
 
 @expose(inplace=True, out=True)
 def cumprod(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Tensor:
-    """Running products along `dim`; integers and booleans in int64. The gradient is right where elements are zero, too."""
+    """Running products along `dim`; integers and booleans in int64. Zeros have the right gradient, too."""
     tensor_or_raise(input, "cumprod")
     return running_product.record((accumulated(input, dtype),), (wrap_dim(dim, input._array.ndim), False))
 
@@ -189,7 +193,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 
 def _running_extreme(name: str, ufunc: str, doc: str) -> None:
-    picked = selection(name, f"{name.capitalize()}Backward0")
+    picked = selection(name, f"{name.capitalize()}Backward0", repeated=True)
 
     def function(input: Tensor, dim: int) -> Any:
         a = tensor_or_raise(input, name)
@@ -237,7 +241,10 @@ def diff(
         if p.ndim != a.ndim:
             raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         if any(p.shape[d] != a.shape[d] for d in range(a.ndim) if d != axis):
-            raise RuntimeError("diff expects the shape of tensor to prepend or append to match that of input except along the differencing dimension")
+            raise RuntimeError(
+                "diff expects the shape of tensor to prepend or append to match that of input except along the "
+                "differencing dimension"
+            )
     x: Any = input if len(parts) == 1 else functions["cat"](parts, axis)
     for _ in range(min(n, x.shape[axis])):
         later, earlier = x[_along(axis, slice(1, None))], x[_along(axis, slice(None, -1))]
@@ -259,9 +266,7 @@ def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Any:
             raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
         if x.ndim == 1 and y.ndim:
             if x.shape[0] != y.shape[axis]:
-                raise RuntimeError(
-                    f"{name}: There must be one `x` value for each sample point"
-                )
+                raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
             dx = (x[1:] - x[:-1]).reshape((-1,) + (1,) * (y.ndim - axis - 1))
         else:
             wide = (1,) * (y.ndim - x.ndim)

@@ -61,7 +61,7 @@ log_softmax_ = Primitive("log_softmax", _log_softmax, {"x": _log_softmax_x}, sam
 def _apply(p: Primitive, input: Tensor, dim: int, dtype: dtypes.dtype | None) -> Any:
     a = tensor_or_raise(input, p.name)
     if dtype is not None and dtype is not input.dtype:
-        input = input.to(dtype)  # type: ignore[attr-defined]
+        input = input.to(dtype)
         a = input._array
     axis = wrap_dim(dim, a.ndim)
     if a.dtype.kind in "biuc":
@@ -110,4 +110,4 @@ def _functional(name: str, compute: Callable[[Tensor, int, Any], Tensor], doc: s
 
 _functional("softmax", softmax, "exp(input) / sum of exp(input) over `dim`.")
 _functional("log_softmax", log_softmax, "The logarithm of `softmax` over `dim`.")
-_functional("softmin", lambda x, dim, dtype: softmax(-x, dim, dtype), "`softmax` of `-input` over `dim`.")  # type: ignore[operator]
+_functional("softmin", lambda x, dim, dtype: softmax(-x, dim, dtype), "`softmax` of `-input` over `dim`.")

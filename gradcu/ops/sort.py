@@ -11,39 +11,60 @@ from ..graph.op import Primitive
 from ..return_types import named
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions
-from .gather import gather_
+from .gather import gather_, positions
 from .reduce import tensor_or_raise
 
 # --- elements picked by index: how all of these are differentiated ---
 
 
-def _pick(xp: Any, x: Any, index: Any, axis: int, keepdims: bool) -> Any:
+def _pick(xp: Any, x: Any, indices: Any, axis: int, keepdims: bool) -> Any:
     if not x.shape:
         return xp.copy(x)
     if keepdims:
-        return gather_.forward(xp, x, index, axis)
-    return xp.squeeze(gather_.forward(xp, x, xp.expand_dims(index, axis), axis), axis)
+        return gather_.forward(xp, x, indices, axis)
+    return xp.squeeze(gather_.forward(xp, x, xp.expand_dims(indices, axis), axis), axis)
 
 
-def _pick_x(xp: Any, g: Any, index: Any, x_shape: tuple, axis: int, keepdims: bool) -> Any:
+def _unpick(xp: Any, g: Any, indices: Any, x_shape: tuple, axis: int, keepdims: bool, back: str) -> Any:
     if not x_shape:
         return g
     if not keepdims:
-        g, index = xp.expand_dims(g, axis), xp.expand_dims(index, axis)
-    return xp.spread_along(g, index, axis, x_shape)
+        g, indices = xp.expand_dims(g, axis), xp.expand_dims(indices, axis)
+    return getattr(xp, back)(g, indices, axis, x_shape)
 
 
-def selection(name: str, node: str) -> Primitive:
-    """A primitive `(x, index, axis, keepdims)`: of x, what `index` names along an axis; each has its node's name."""
+def _place_along(xp: Any, y: Any, index: Any, axis: int, shape: tuple) -> Any:
+    z = xp.zeros(shape, dtype=y.dtype)
+    z.reshape(-1)[positions(xp, index, shape, axis)] = y
+    return z
+
+
+place_along = Primitive(
+    "place_along",
+    _place_along,
+    {"y": lambda xp, g, index, axis: xp.gather(g, index, axis)},
+    inputs=2,
+    kind="linear",
+    samples=lambda make: [(make(2, 2), from_array(backends.host.asarray([[0, 2], [1, 0]])), 0, (3, 2))],
+)
+
+
+def selection(name: str, node: str, repeated: bool = False) -> Primitive:
+    """A primitive `(x, indices, axis, keepdims)`: of x, what `indices` name along an axis; each has its node's name.
+
+    An index may occur twice only if `repeated` says so.
+    """
+    back = "spread_along" if repeated else "place_along"
     return Primitive(
         name,
         _pick,
-        {"x": _pick_x},
+        {"x": lambda xp, g, indices, x_shape, axis, keepdims: _unpick(xp, g, indices, x_shape, axis, keepdims, back)},
         inputs=2,
         kind="linear",
         node=node,
         samples=lambda make: [
             (make(3, 2), from_array(backends.host.asarray([[0, 1], [2, 2]])), 0, True),
+            (make(0, 2), from_array(backends.host.zeros((0, 2), dtype="int64")), 0, True),
             (make(2, 3), from_array(backends.host.asarray([2, 0])), 1, False),
             (make(), from_array(backends.host.asarray(0)), 0, False),
         ],
@@ -114,6 +135,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     Raises RuntimeError if there are fewer than k.
     """
     a = _ordered(input, "topk")
+    if a.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     axis, xp = wrap_dim(dim, a.ndim), backends.namespaces[type(a)]
     n = a.shape[axis] if a.ndim else 1
     if not 0 <= k <= n:
@@ -245,7 +268,9 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     order = xp.moveaxis(_argsort(xp, a, axis), axis, -1)
     values = xp.take_along_axis(xp.moveaxis(a, axis, -1), order, -1)
     place = xp.arange(n)
-    begins = xp.where(xp.concatenate([values[..., :1] == values[..., :1], values[..., 1:] != values[..., :-1]], -1), place, 0)
+    begins = xp.where(
+        xp.concatenate([values[..., :1] == values[..., :1], values[..., 1:] != values[..., :-1]], -1), place, 0
+    )
     since = place - (xp.maximum.accumulate(begins, -1) if xp is backends.host else _running_maximum(xp, begins))
     index = xp.take_along_axis(order, xp.argmax(since, axis=-1)[..., None], -1)
     return _at_rank(mode_, "mode", input, xp.moveaxis(index, -1, axis), axis, keepdim)
@@ -290,7 +315,9 @@ def _quantile(
         at = xp.asarray(q, dtype=a.dtype)
     if not bool((at >= 0).all() & (at <= 1).all()):
         kind = "values must be" if isinstance(q, Tensor) else "must be"
-        raise RuntimeError(f"{name}() q {kind} in the range [0, 1]" + ("" if isinstance(q, Tensor) else f" but got {q}"))
+        raise RuntimeError(
+            f"{name}() q {kind} in the range [0, 1]" + ("" if isinstance(q, Tensor) else f" but got {q}")
+        )
     if interpolation not in _RANKS:
         raise RuntimeError(
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
@@ -298,20 +325,21 @@ def _quantile(
     if not a.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     axis = None if dim is None else wrap_dim(dim, a.ndim)
-    x: Any = input.reshape(-1) if axis is None or not a.ndim else input.movedim(axis, -1)  # type: ignore[attr-defined]
+    x: Any = input
+    x = x.reshape(-1) if axis is None or not a.ndim else x.movedim(axis, -1)
     x = sort(x, -1).values
     n, raw = x._array.shape[-1], x._array
-    wanted = at.reshape(-1)
     there = xp.sum((raw == raw).astype("int64"), axis=-1, keepdims=True)
-    last = xp.maximum(there - 1, 0)
-    rank = wanted * last.astype(a.dtype)
+    last = xp.maximum(there - 1, 0).astype(a.dtype)
+    rank = at.reshape(-1) * last
+    exact: Any = q.reshape(-1) * from_array(last) if isinstance(q, Tensor) else from_array(rank)
     if not ignore_nan:
-        rank = xp.where(there < n, n - 1, rank)  # a NaN, which is last
+        rank = xp.where(there < n, n - 1, rank).astype(a.dtype)  # a NaN, which is last
     low = _RANKS[interpolation](xp, rank)
     result = gather_.record((x, from_array(low.astype("int64"))), (x.ndim - 1,))
     if interpolation in ("linear", "midpoint"):
         high = gather_.record((x, from_array(xp.ceil(rank).astype("int64"))), (x.ndim - 1,))
-        weight = from_array(rank - low) if interpolation == "linear" else 0.5
+        weight = exact - from_array(low) if interpolation == "linear" else 0.5
         result = functions["lerp"](result, high, weight)
     if axis is None:
         result = result.reshape((-1,) + ((1,) * a.ndim if keepdim else ()))
@@ -345,5 +373,3 @@ def nanquantile(
 ) -> Tensor:
     """`quantile` of the elements that are not NaN; NaN where there are none."""
     return _quantile(input, q, dim, keepdim, interpolation, "quantile", True)
-
-

@@ -121,7 +121,7 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
 
     Halko, Martinsson, Tropp, "Finding structure with randomness" (2011), algorithm 5.1 after 4.4.
     """
-    x: Any = A if M is None else A - M  # type: ignore[operator]
+    x: Any = A if M is None else A - M
     wide = x.shape[-2] < x.shape[-1]
     if wide:
         x = transposed(x, True)

@@ -136,27 +136,33 @@ def cov(
     """
     a = tensor_or_raise(input, "cov")
     if a.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {a.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {a.ndim} dimensions"
+        )
     if a.dtype.kind == "b":
         raise RuntimeError("cov(): bool dtype is not supported for input")
-    x: Any = input.reshape(1, -1) if a.ndim < 2 else input  # type: ignore[attr-defined]
+    x: Any = input.reshape(1, -1) if a.ndim < 2 else input
     count = x.shape[1]
-    for name, w, integer in (("fweights", fweights, True), ("aweights", aweights, False)):
-        if w is None:
+    for name, given, integer in (("fweights", fweights, True), ("aweights", aweights, False)):
+        if given is None:
             continue
-        if w.ndim > 1:
-            raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions")
-        if (w.dtype.category == 1) != integer or w.dtype.category not in (1, 2):
+        if given.ndim > 1:
+            raise RuntimeError(
+                f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given.ndim} dimensions"
+            )
+        if (given.dtype.category == 1) != integer or given.dtype.category not in (1, 2):
             kind = "integral" if integer else "floating point"
-            raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {w.dtype.type_name} dtype")
-        if w.numel() != count:
+            raise RuntimeError(
+                f"cov(): expected {name} to have {kind} dtype but got {name} with {given.dtype.type_name} dtype"
+            )
+        if given.numel() != count:
             raise RuntimeError(
                 f"cov(): expected {name} to have the same numel as there are observations in the input but got "
-                f"{w.numel()} != {count}"
+                f"{given.numel()} != {count}"
             )
-        if count and bool((w < 0).any()):
+        if count and bool((given._array < 0).any()):
             raise RuntimeError(f"cov(): {name} cannot be negative")
-    w: Any = fweights if aweights is None else aweights if fweights is None else fweights * aweights  # type: ignore[operator]
+    w: Any = fweights if aweights is None else aweights if fweights is None else fweights * aweights
     total: Any = count
     if w is not None:
         w = w.reshape(-1)
@@ -171,7 +177,10 @@ def cov(
         factor = total - correction
     positive = factor > 0 if isinstance(factor, int) else bool(factor > 0)
     if not positive:
-        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2)
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+            stacklevel=2,
+        )
         factor = 0
     right = (x if w is None else x * w).mT
     result = x.matmul(right.conj() if x.dtype.is_complex else right) / factor
@@ -180,7 +189,7 @@ def cov(
 
 @expose()
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlation matrix of variables (rows) over observations (columns), limited to [-1, 1]; 1 for one variable."""
+    """The correlation matrix of variables (rows) over observations (columns), in [-1, 1]; 1 for one variable."""
     a = tensor_or_raise(input, "corrcoef")
     if a.ndim > 2:
         raise RuntimeError(

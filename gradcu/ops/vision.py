@@ -83,9 +83,9 @@ def interpolate(
     shape = tuple(input.shape[2:])
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
-    scales: list[float] | None = None
+    scales: list[Any] | None = None
     if size is not None:
-        sizes = list(size) if isinstance(size, (list, tuple)) else [size] * d  # type: ignore[list-item]
+        sizes: list[Any] = list(size) if isinstance(size, (list, tuple)) else [size] * d
         if len(sizes) != d:
             raise ValueError(
                 "Input and output must have the same number of spatial dimensions, but got input with spatial "
@@ -94,7 +94,7 @@ def interpolate(
                 "format and output size in (o1, o2, ...,oK) format."
             )
     elif scale_factor is not None:
-        scales = list(scale_factor) if isinstance(scale_factor, (list, tuple)) else [scale_factor] * d  # type: ignore[list-item]
+        scales = list(scale_factor) if isinstance(scale_factor, (list, tuple)) else [scale_factor] * d
         if len(scales) != d:
             raise ValueError(
                 "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
@@ -200,7 +200,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             f"input.size(-3)={channels} is not divisible by {r * r}"
         )
     k = len(lead)
-    parts = input.reshape(*lead, channels // (r * r), r, r, h, w)  # type: ignore[attr-defined]
+    parts = input.reshape(*lead, channels // (r * r), r, r, h, w)
     parts = parts.permute(*range(k + 1), k + 3, k + 1, k + 4, k + 2)
     return parts.reshape(*lead, channels // (r * r), h * r, w * r)
 
@@ -224,7 +224,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
                 f"is not divisible by {r}"
             )
     k = len(lead)
-    parts = input.reshape(*lead, channels, h // r, r, w // r, r)  # type: ignore[attr-defined]
+    parts = input.reshape(*lead, channels, h // r, r, w // r, r)
     parts = parts.permute(*range(k + 1), k + 2, k + 4, k + 1, k + 3)
     return parts.reshape(*lead, channels * r * r, h // r, w // r)
 
@@ -241,7 +241,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
         )
-    parts = input.reshape(n, groups, channels // groups, *rest)  # type: ignore[attr-defined]
+    parts = input.reshape(n, groups, channels // groups, *rest)
     return parts.transpose(1, 2).reshape(n, channels, *rest)
 
 
@@ -276,7 +276,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     base = host.stack([*grids, host.ones(grids[0].shape)], axis=-1).reshape(-1, d + 1)
     xp = backends.namespaces[type(theta._array)]
     base = from_array(xp.asarray(base, dtype=theta._array.dtype))
-    return (base @ theta.mT).reshape(size[0], *size[2:], d)  # type: ignore[attr-defined, operator]
+    return (base @ theta.mT).reshape(size[0], *size[2:], d)
 
 
 def _reflected(x: Tensor, n: int, align: bool) -> Tensor:
@@ -285,7 +285,7 @@ def _reflected(x: Tensor, n: int, align: bool) -> Tensor:
     span = high - low
     if span <= 0:
         return x * 0
-    folded = (x - low).abs()  # type: ignore[attr-defined]
+    folded = (x - low).abs()
     times = (folded / span).detach().floor()
     rest = folded - times * span
     return functions["where"](times % 2 == 0, rest + low, high - rest).clamp(0, n - 1)
@@ -293,21 +293,22 @@ def _reflected(x: Tensor, n: int, align: bool) -> Tensor:
 
 def _limited(x: Tensor, n: int, padding: str, align: bool) -> Tensor:
     if padding == "border":
-        return x.clamp(0, n - 1)  # type: ignore[attr-defined]
+        return x.clamp(0, n - 1)
     return _reflected(x, n, align) if padding == "reflection" else x
 
 
 def _pixels(flat: Tensor, size: Sequence[int], at: Sequence[Tensor], padding: str, align: bool) -> Tensor:
     """The pixels (N, C, P) at whole coordinates (N, P) each; zero outside of the image."""
-    index, inside = None, None
+    index: Any = None
+    inside: Any = None
     for x, n in zip(at, size):
         x = _limited(x.detach(), n, padding, align)
         ok = (x >= 0) & (x <= n - 1)
-        whole = x.where(ok, 0).long()  # type: ignore[attr-defined]
+        whole = x.where(ok, 0).long()
         index = whole if index is None else index * n + whole
         inside = ok if inside is None else inside & ok
-    index = index.unsqueeze(1).expand(-1, flat.shape[1], -1)  # type: ignore[union-attr]
-    return flat.gather(2, index) * inside.unsqueeze(1).to(flat.dtype)  # type: ignore[attr-defined, union-attr]
+    index = index.unsqueeze(1).expand(-1, flat.shape[1], -1)
+    return flat.gather(2, index) * inside.unsqueeze(1).to(flat.dtype)
 
 
 @expose(into="nn.functional", function=False, method=False)
@@ -353,8 +354,8 @@ def grid_sample(
     align = bool(align_corners)
     n, channels, *size = input.shape
     out = tuple(grid.shape[1:-1])
-    flat = input.reshape(n, channels, math.prod(size))  # type: ignore[attr-defined]
-    points = grid.reshape(n, math.prod(out), d)  # type: ignore[attr-defined]
+    flat = input.reshape(n, channels, math.prod(size))
+    points = grid.reshape(n, math.prod(out), d)
     at = []
     for axis, m in enumerate(size):
         x = points[..., d - 1 - axis]
@@ -381,7 +382,7 @@ def grid_sample(
 
 def _cubic_weight(x: Tensor, near: bool, a: float = -0.75) -> Tensor:
     """Keys' kernel at distances below 1 (`near`) or from 1 to 2."""
-    x = x.abs()  # type: ignore[attr-defined]
+    x = x.abs()
     return ((a + 2) * x - (a + 3)) * x * x + 1 if near else a * (((x - 5) * x + 8) * x - 4)
 
 

@@ -1,4 +1,4 @@
-"""Optimizers that scale each element's step by the size of its gradients: Adagrad, Adadelta, RMSprop, Adamax, NAdam, RAdam."""
+"""Optimizers that scale each element's step by the size of its gradients."""
 
 from __future__ import annotations
 
@@ -209,7 +209,8 @@ class NAdam(Optimizer):
     """Adam with Nesterov's momentum, whose strength follows a schedule: Dozat, 2016.
 
         a_t = beta1 (1 - 0.96^(t · momentum_decay) / 2)
-        p -= lr · ((1 - a_t) / (1 - a_1 ... a_t) · g + a_{t+1} / (1 - a_1 ... a_{t+1}) · m) / (sqrt(v / (1 - beta2^t)) + eps)
+        d  = (1 - a_t) / (1 - a_1 ... a_t) · g + a_{t+1} / (1 - a_1 ... a_{t+1}) · m
+        p -= lr · d / (sqrt(v / (1 - beta2^t)) + eps)
 
     Raises ValueError for settings out of range.
     """

@@ -244,11 +244,11 @@ Optimizer.step = _with_hooks(Optimizer.step)  # type: ignore[method-assign]
 
 
 def _suited(value: Any, p: Tensor, name: str = "") -> Any:
-    """A copy of a value from a state dict, as the parameter needs it; counts of steps keep their dtype."""
+    """A copy of a value from a state dict, as the parameter needs it; counts and other numbers stay as they are."""
     if isinstance(value, Tensor):
-        dtype = p.dtype if p.is_floating_point() and name != "step" else None
-        device = None if name == "step" else p.device
-        return value.detach().to(device, dtype, copy=True)
+        if name == "step" or (value.dim() == 0 and p.dim()):
+            return value.detach().clone()
+        return value.detach().to(p.device, p.dtype if p.is_floating_point() else None, copy=True)
     if isinstance(value, dict):
         return {k: _suited(v, p) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
