@@ -6,61 +6,88 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
-from .devices import device, get_default_device, set_default_device
-from .dtypes import (
-    bfloat16,
-    bool,
-    can_cast,
-    cdouble,
-    cfloat,
-    complex64,
-    complex128,
-    double,
-    dtype,
-    finfo,
-    float,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    half,
-    iinfo,
-    int,
-    int8,
-    int16,
-    int32,
-    int64,
-    long,
-    promote_types,
-    set_default_dtype,
-    short,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
+from .autograd import (
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
 )
-from .graph.modes import is_grad_enabled, is_inference_mode_enabled
+from .backends import (
+    get_float32_matmul_precision as get_float32_matmul_precision,
+    set_float32_matmul_precision as set_float32_matmul_precision,
+)
+from .devices import (
+    device as device,
+    get_default_device as get_default_device,
+    set_default_device as set_default_device,
+)
+from .dtypes import (
+    bfloat16 as bfloat16,
+    bool as bool,
+    can_cast as can_cast,
+    cdouble as cdouble,
+    cfloat as cfloat,
+    complex64 as complex64,
+    complex128 as complex128,
+    double as double,
+    dtype as dtype,
+    finfo as finfo,
+    float as float,
+    float16 as float16,
+    float32 as float32,
+    float64 as float64,
+    get_default_dtype as get_default_dtype,
+    half as half,
+    iinfo as iinfo,
+    int as int,
+    int8 as int8,
+    int16 as int16,
+    int32 as int32,
+    int64 as int64,
+    long as long,
+    promote_types as promote_types,
+    set_default_dtype as set_default_dtype,
+    short as short,
+    uint8 as uint8,
+    uint16 as uint16,
+    uint32 as uint32,
+    uint64 as uint64,
+)
+from .graph.modes import is_grad_enabled as is_grad_enabled, is_inference_mode_enabled as is_inference_mode_enabled
 from .layouts import (
-    channels_last,
-    channels_last_3d,
-    contiguous_format,
-    layout,
-    memory_format,
-    preserve_format,
-    sparse_coo,
-    sparse_csr,
-    strided,
+    channels_last as channels_last,
+    channels_last_3d as channels_last_3d,
+    contiguous_format as contiguous_format,
+    layout as layout,
+    memory_format as memory_format,
+    preserve_format as preserve_format,
+    sparse_coo as sparse_coo,
+    sparse_csr as sparse_csr,
+    strided as strided,
 )
 from .ops import functions as _functions
-from .printing import set_printoptions
-from .tensor import Size, Tensor
-from .version import __version__
+from .printing import set_printoptions as set_printoptions
+from .tensor import Size as Size, Tensor as Tensor
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import autograd, backends, cuda, fft, linalg, nn, optim, random, special, utils
+    from . import (
+        accelerator as accelerator,
+        autograd as autograd,
+        backends as backends,
+        cuda as cuda,
+        fft as fft,
+        linalg as linalg,
+        nn as nn,
+        optim as optim,
+        random as random,
+        serialization as serialization,
+        signal as signal,
+        special as special,
+        utils as utils,
+    )
     from ._functions import *
-    from .serialization import load, save
+    from .serialization import load as load, save as save
 
 globals().update(_functions)
 
@@ -69,6 +96,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 #: imported when first used: `import gradcu` alone stays quick
 _SUBMODULES = frozenset(
     (
+        "accelerator",
         "autograd",
         "backends",
         "cuda",

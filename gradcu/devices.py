@@ -16,11 +16,11 @@ class device:
     type: str
     index: int | None
 
-    def __new__(cls, type: str | int | device, index: int | None = None) -> device:  # noqa: A002
+    def __new__(cls, type: str | int | device, index: int | None = None) -> device:
         if isinstance(type, device):
             return type
         if isinstance(type, int):
-            type, index = "cuda", type  # noqa: A001
+            index, type = type, "cuda"
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         found = re.fullmatch(r"([a-z]+)(?::(\d+))?", type)

@@ -20,6 +20,12 @@ _TYPE_NAMES = {
     "complex128": "ComplexDouble", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
     "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "bool": "Bool",
 }  # fmt: skip
+_C_NAMES = {
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>", "uint8": "unsigned char",
+    "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int", "uint16": "short unsigned int",
+    "uint32": "unsigned int", "uint64": "long unsigned int", "bool": "bool",
+}  # fmt: skip
 
 
 class dtype:
@@ -69,6 +75,11 @@ class dtype:
     def type_name(self) -> str:
         """What error messages and `tensor.type()` call it: "Float", "Long"."""
         return _TYPE_NAMES[self.name]
+
+    @property
+    def c_name(self) -> str:
+        """What some error messages call it: "float", "long int"."""
+        return _C_NAMES[self.name]
 
     def __repr__(self) -> str:
         return f"gradcu.{self.name}"

@@ -117,6 +117,10 @@ class Tensor(TensorMethods):
         """Where the memory is."""
         return backends.namespaces[type(self._array)].device_of(self._array)
 
+    def get_device(self) -> int:
+        """The number of the CUDA device, -1 on the CPU."""
+        return self.device.index or 0 if self.is_cuda else -1
+
     @property
     def is_cuda(self) -> bool:
         """Whether the memory is on a CUDA device."""
@@ -285,8 +289,8 @@ class Tensor(TensorMethods):
         """The gradient that `backward()` accumulated, or None."""
         if self._grad is None and self._node is not None and not self.retains_grad:
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
-                "be populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
                 "non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
                 UserWarning,
                 stacklevel=2,
@@ -372,22 +376,6 @@ class Tensor(TensorMethods):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         return Handle(self._extra().post_accumulate_hooks, hook)
 
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Accumulate the gradients of the leaves (or of `inputs`) that this tensor depends on in their `grad`.
-
-        `gradient` is that of some scalar by this tensor; it may be left out for one element. See
-        `gradcu.autograd.backward`.
-        """
-        from .autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
-
     def detach(self) -> Tensor:
         """The same memory and version outside of the graph."""
         result = from_array(self._array)
@@ -440,10 +428,10 @@ class Tensor(TensorMethods):
     def __iter__(self) -> Iterator[Tensor]:
         if self._array.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))  # type: ignore[attr-defined]
+        return iter(self.unbind(0))
 
     def __reversed__(self) -> Tensor:
-        return self if self._array.ndim == 0 else self.flip(0)  # type: ignore[attr-defined]
+        return self if self._array.ndim == 0 else self.flip(0)
 
     def item(self) -> Any:
         """The one element as a Python number.
@@ -491,7 +479,7 @@ class Tensor(TensorMethods):
 
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, (Tensor, int, float, complex)):
-            return bool((self == element).any())  # type: ignore[attr-defined]
+            return bool((self == element).any())
         raise RuntimeError(
             f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
         )

@@ -47,15 +47,34 @@ def backward(
     edges, grads = _roots(tensors, grad_tensors, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        engine.walk(edges, grads, retain=retain, create=create_graph, by="backward()")
+        engine.walk(edges, grads, retain=retain, create=create_graph)
         return
     wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="backward()")
+    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted))
     for t, g in zip(wanted, found, strict=True):
         if g is not None:
             engine.accumulate(t, g, False, create_graph)
+
+
+def _method(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Accumulate the gradients of the leaves (or of `inputs`) that this tensor depends on in their `grad`.
+
+    `gradient` is that of some scalar by this tensor; it may be left out for one element. See
+    `gradcu.autograd.backward`.
+    """
+    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
+
+
+_method.__name__ = _method.__qualname__ = "backward"
+Tensor.backward = _method  # type: ignore[method-assign, assignment]
 
 
 def grad(
@@ -67,7 +86,7 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor, ...]:
     """The gradients of `outputs` by `inputs`, as a tuple; nothing is accumulated in `grad`.
 
     allow_unused: give None for inputs that no output depends on, rather than raise RuntimeError.
@@ -86,7 +105,7 @@ def grad(
     edges, grads = _roots(outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     found = engine.walk(
-        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by="autograd.grad()"
+        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by=engine.FREED_BY_GRAD
     )
     results = []
     for t, g in zip(wanted, found, strict=True):
@@ -94,8 +113,8 @@ def grad(
             results.append(from_array(backends.namespaces[type(t._array)].zeros_like(t._array)))
         elif g is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-                "this is the desired behavior."
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+                "if this is the desired behavior."
             )
         else:
             results.append(engine.wrap(g, create_graph))
@@ -127,8 +146,8 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
                 raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
             if a.size != 1:
                 raise RuntimeError(
-                    f"grad can be implicitly created only for scalar outputs, but output {i} has shape {tuple(a.shape)}: "
-                    "give backward() a gradient of that shape, or reduce it first"
+                    "grad can be implicitly created only for scalar outputs, but output "
+                    f"{i} has shape {tuple(a.shape)}: give backward() a gradient of that shape, or reduce it first"
                 )
             if a.dtype.kind == "c":
                 raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
@@ -142,7 +161,8 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if g._array.shape != a.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
+                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of "
+                f"{t.shape}."
             )
         if (g._array.dtype.kind == "c") != (a.dtype.kind == "c"):
             raise RuntimeError(
@@ -152,12 +172,12 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
         if type(g._array) is not type(a):
             raise RuntimeError(f"grad_output[{i}] is on {g.device}, but output[{i}] is on {t.device}")
         if g._array.dtype != a.dtype:
-            g = g.to(t.dtype)  # type: ignore[attr-defined]
+            g = g.to(t.dtype)
         edges.append(edge)
         starts.append(g if create else g._array)
     return edges, starts
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
     """The old name of a tensor: `data` itself outside of the graph."""
     return data.detach().requires_grad_(requires_grad)

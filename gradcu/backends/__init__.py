@@ -6,11 +6,12 @@ registered when a CUDA device is first used.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from .. import devices
+from . import cudnn, mps
 from . import numpy as host
-
 
 
 class _Namespaces(dict):
@@ -40,6 +41,49 @@ def cuda() -> Any:
         namespaces[cupy.ndarray] = cupy
         arrays.add(cupy.ndarray)
     return cupy
+
+
+_PRECISIONS = ("highest", "high", "medium")
+_precision = "highest"
+
+
+def get_float32_matmul_precision() -> str:
+    """How exactly CUDA devices multiply matrices of float32: "highest", "high" or "medium"."""
+    return _precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Say how exactly CUDA devices are to multiply matrices of float32.
+
+    "highest" takes all 24 bits; "high" and "medium" take the 11 of TF32, which tensor cores multiply about ten times as
+    fast. Any other word gets a warning and changes nothing.
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        warnings.warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current setFloat32MatmulPrecision call has "
+            "no effect.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return
+    _precision = precision
+
+
+class _Matmul:
+    """`backends.cuda.matmul`: the same setting under its older name."""
+
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether float32 may be multiplied as TF32."""
+        return _precision != "highest"
+
+    @allow_tf32.setter
+    def allow_tf32(self, value: bool) -> None:
+        set_float32_matmul_precision("high" if value else "highest")
+
+
+cuda.matmul = _Matmul()  # type: ignore[attr-defined]
 
 
 def to_host(array: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backends as _settings
 from .. import devices
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -171,6 +172,14 @@ def from_host(x: Any, device: devices.device | None = None) -> Any:
         return cp.array(x, order="K")
 
 
+def pinned(x: Any) -> Any:
+    """A copy of a NumPy array in memory that the system keeps in place, from which copies to devices are faster."""
+    memory = cp.cuda.alloc_pinned_memory(x.nbytes)
+    result = np.frombuffer(memory, x.dtype, x.size).reshape(x.shape)
+    result[...] = x
+    return result
+
+
 # --- as in numpy.py ---
 
 
@@ -243,7 +252,9 @@ def is_view(result: Any, x: Any) -> bool:
 def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dtype: Any = None) -> Any:
     """An array over the memory of another, contiguous one; strides and offset in elements."""
     flat = memory.ravel() if dtype is None else memory.ravel().view(dtype)
-    return cp.lib.stride_tricks.as_strided(flat[offset:], shape, tuple(s * flat.itemsize for s in strides))
+    view = flat[offset:].view()  # as_strided would forget whose memory it is
+    view._set_shape_and_strides(shape, tuple(s * flat.itemsize for s in strides), True, True)
+    return view
 
 
 def memory(x: Any) -> Any:
@@ -284,14 +295,17 @@ linalg = _Linalg()
 
 # --- matrix products ---
 
-# cudaDataType and cublasComputeType_t of each dtype: half precision is added up in float32
-_GEMM = {"float16": (2, 68, "f4"), "bfloat16": (14, 68, "f4"), "float32": (0, 68, "f4"), "float64": (1, 70, "f8")}
-_GEMM |= {"complex64": (4, 68, "c8"), "complex128": (5, 70, "c16")}
+_FLOAT, _TF32, _DOUBLE = 68, 77, 70  # cublasComputeType_t
+# of each dtype its cudaDataType, the type in which products are added up, and that of the factors alpha and beta
+_GEMM = {
+    "float16": (2, _FLOAT, "f4"), "bfloat16": (14, _FLOAT, "f4"), "float32": (0, _FLOAT, "f4"),
+    "float64": (1, _DOUBLE, "f8"), "complex64": (4, _FLOAT, "c8"), "complex128": (5, _DOUBLE, "c16"),
+}  # fmt: skip
 
 
 def matmul(x: Any, y: Any) -> Any:
     """Matrix product, batched over leading dimensions, in the common dtype of the operands."""
-    if x.ndim == y.ndim == 2 and x.dtype == y.dtype and x.dtype.kind in "fc":
+    if x.ndim == y.ndim == 2 and x.dtype == y.dtype and x.dtype.kind in "fc" and _exact(x.dtype):
         return x.dot(y)
     common = cp.result_type(x.dtype, y.dtype)
     if common.name not in _GEMM:
@@ -304,6 +318,11 @@ def matmul(x: Any, y: Any) -> Any:
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: the last length of {x.shape} must be the last but one of {y.shape}")
     return _gemm_batched(x, y)
+
+
+def _exact(dtype: Any) -> bool:
+    """Whether all bits of the operands count, as they do unless `set_float32_matmul_precision` says otherwise."""
+    return _settings.get_float32_matmul_precision() == "highest" or dtype.name not in ("float32", "complex64")
 
 
 def _gemm_batched(x: Any, y: Any) -> Any:
@@ -323,6 +342,8 @@ def _gemm_batched(x: Any, y: Any) -> Any:
     x, x_transposed, x_leading, x_step = _operand(x, batch)
     y, y_transposed, y_leading, y_step = _operand(y, batch)
     kind, compute, scale = _GEMM[x.dtype.name]
+    if not _exact(x.dtype):
+        compute = _TF32
     one, zero = np.ones((), scale), np.zeros((), scale)
     cublas.gemmStridedBatchedEx(
         device.get_cublas_handle(), y_transposed, x_transposed, n, m, k, one.ctypes.data,
@@ -405,7 +426,7 @@ def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
     if len(index) <= len(shape) and all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
         rows: Any = 0
         for n, i in zip(shape, index):
-            rows = rows * n + cp.where(i < 0, i + n, i).astype(np.int64)
+            rows = rows * n + i.astype(np.int64) % n  # as CuPy reads x[i]: what is out of range wraps around
         return rows, shape[len(index) :]
     return cp.arange(math.prod(shape)).reshape(shape)[index], ()
 

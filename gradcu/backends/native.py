@@ -1,49 +1,47 @@
-"""Compiled CPU kernels: expressions as C++, built by the system's compiler when first needed and kept on disk.
+"""Compiled CPU kernels: formulas over large arrays as one C++ loop, made when first needed.
 
-A library is named by the hash of its source, the compiler and the processor, and moved into the cache in one step, so
-that processes can share it. Without a compiler, or with GRADCU_NATIVE=0, everything runs on NumPy. GRADCU_CACHE names
-the folder (default ~/.cache/gradcu). How GCC is led to the C library's vector functions: see `expr.cpp`.
+Small arrays, other dtypes, and formulas that are not pointwise stay with NumPy; so does everything without a compiler,
+or with GRADCU_NATIVE=0. docs/native.md tells how a formula becomes a kernel, `compiler` where kernels are kept.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import ctypes
-import functools
-import hashlib
 import os
-import pathlib
-import platform
-import shutil
-import subprocess
-import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..expr import NotPointwise, Symbol, Trace, kernel_source
+from ..expr import Trace, kernel_source, steps
 
 SMALL = 8_192  # elements below which NumPy's calls cost less than the way into a kernel
 PARALLEL = 131_072  # elements from which the work is shared among threads
-FLAGS = ["-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
+VARIANTS = 64  # compiled forms of one formula, above which it is left to NumPy: something in it changes all the time
 C_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
+_ndarray = np.ndarray
 _threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_pool: concurrent.futures.ThreadPoolExecutor | None = None
+_pool: Any = None
 
 
 def set_num_threads(n: int) -> None:
-    """Share the work of large kernels among `n` threads."""
+    """Share the work of large compiled kernels among `n` threads; at first there are as many as processors.
+
+    It does not concern matrix products, whose threads are those of NumPy's BLAS (OMP_NUM_THREADS and the like, or the
+    package threadpoolctl, set them). Raises RuntimeError if `n` is less than 1.
+
+    >>> set_num_threads(1)
+    """
     global _threads, _pool
+    if type(n) is not int:
+        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     _threads, _pool = n, None
 
 
 def get_num_threads() -> int:
-    """The number of threads that large kernels use."""
+    """The number of threads that large compiled kernels use."""
     return _threads
 
 
@@ -56,143 +54,130 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-@functools.cache
-def compiler() -> tuple[str, str] | None:
-    """The path and version of the C++ compiler; None, with one warning, if there is none."""
-    if os.environ.get("GRADCU_NATIVE") == "0":
-        return None
-    path = shutil.which(os.environ.get("CXX", "")) or shutil.which("g++") or shutil.which("c++")
-    if path is None:
-        return None
-    done = subprocess.run([path, "--version"], capture_output=True, text=True)
-    return (path, done.stdout.split("\n")[0]) if done.returncode == 0 else None
-
-
-@functools.cache
-def _processor() -> str:
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        return next(line for line in text.splitlines() if line.startswith("flags"))
-    except (OSError, StopIteration):
-        return platform.machine() + platform.processor()
-
-
-@functools.cache
-def _cache() -> pathlib.Path:
-    """The folder of compiled kernels: the user's, or a temporary one where that cannot be written."""
-    named = os.environ.get("GRADCU_CACHE")
-    folder = pathlib.Path(named) if named else pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gradcu"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return pathlib.Path(tempfile.mkdtemp(prefix="gradcu-"))
-
-
-@functools.cache
-def library(source: str) -> ctypes.CDLL | None:
-    """The compiled and loaded source; None if it cannot be compiled."""
-    found = compiler()
-    if found is None:
-        return None
-    path, version = found
-    key = hashlib.sha256("\n".join([source, version, *FLAGS, _processor()]).encode()).hexdigest()[:24]
-    built = _cache() / f"{key}.so"
-    if not built.exists() and not _build(path, source, built):
-        return None
-    try:
-        return ctypes.CDLL(str(built))
-    except OSError:
-        return None
-
-
-def _build(path: str, source: str, built: pathlib.Path) -> bool:
-    with tempfile.TemporaryDirectory(dir=built.parent) as work:
-        text, made = pathlib.Path(work) / "kernel.cpp", pathlib.Path(work) / "kernel.so"
-        text.write_text(source)
-        # with the C library's vector functions where it has them all, else without
-        for more in (["-DVECTOR_MATH", "-Wl,--no-undefined", "-lmvec", "-lm"], ["-lm"]):
-            done = subprocess.run([path, *FLAGS, str(text), "-o", str(made), *more], capture_output=True, text=True)
-            if done.returncode == 0:
-                os.replace(made, built)
-                return True
-    warnings.warn(
-        f"{path} could not compile a kernel, which runs on NumPy instead (GRADCU_NATIVE=0 turns compiling off): "
-        f"{done.stderr[:300]}",
-        stacklevel=2,
-    )
-    return False
-
-
 class Kernel:
-    """Formulas over the same arrays as one compiled loop; compiled for each dtype and setting that is met."""
+    """A pointwise formula, of one result or several, as one compiled loop: one for each dtype and kind of arguments."""
 
-    def __init__(self, name: str, trace: Callable[[Trace, Sequence[Symbol], tuple], Sequence[Any]]) -> None:
-        """`trace(xp, symbols, settings)` runs the formulas on symbols and gives the results."""
-        self.name, self.trace = name, trace
+    def __init__(self, formula: Callable[..., Sequence[Any]], least: int = 2) -> None:
+        """`formula(xp, *arguments)` gives a list of results; with fewer than `least` steps it is left to NumPy."""
+        self.formula, self.least = formula, least
         self._built: dict[tuple, Callable | None] = {}
 
-    def __call__(self, arrays: Sequence[Any], settings: tuple = ()) -> list[Any] | None:
-        """The results for contiguous arrays of one shape and dtype; None if that is not what they are."""
-        first = arrays[0]
-        dtype, shape = first.dtype, first.shape
-        if dtype not in C_TYPES:
+    def __call__(self, *values: Any) -> list[Any] | None:
+        """The results for arguments of which some are large arrays, of one shape, dtype and order; None if not so.
+
+        Python's numbers, and arrays of one repeated element, are arguments of the kernel; anything else is written
+        into it, and so are numbers on which the formula branches.
+        """
+        signature = self._signature(values)
+        if signature is None:
             return None
-        for a in arrays:
-            if type(a) is not np.ndarray or a.dtype != dtype or a.shape != shape or not a.flags.c_contiguous:
+        kinds, dtype, example = signature
+        try:
+            key = (dtype, *kinds)
+            function = self._built.get(key, self)
+            if function is self:
+                function = self._compile(key, values)
+            if function is None and "number" in kinds:
+                key = (dtype, *(repr(v) if k == "number" else k for k, v in zip(kinds, values)))
+                function = self._built.get(key, self)
+                if function is self:
+                    function = self._compile(key, values)
+        except TypeError:  # an argument that cannot be hashed
+            return None
+        return None if function is None else function(values, example)
+
+    def _signature(self, values: Sequence[Any]) -> tuple[list[Any], Any, Any] | None:
+        """What each argument is, the dtype, and one of the large arrays."""
+        kinds: list[Any] = []
+        example = dtype = shape = strides = None
+        for v in values:
+            kind = type(v)
+            if kind is _ndarray:
+                if dtype is None:
+                    dtype = v.dtype
+                    if dtype not in C_TYPES:
+                        return None
+                elif v.dtype != dtype:
+                    return None
+                own = v.strides
+                if v.size == 1 or not any(own):
+                    kinds.append("uniform")
+                    continue
+                if example is None:
+                    example, shape, strides = v, v.shape, own
+                    flags = v.flags
+                    if not (flags.c_contiguous or flags.f_contiguous) or not flags.aligned:
+                        return None
+                elif v.shape != shape or own != strides or not v.flags.aligned:
+                    return None
+                kinds.append("array")
+            elif kind is float or (kind is int and -(2**53) <= v <= 2**53):
+                kinds.append("number")
+            else:
+                kinds.append((kind, v))
+        if example is None or example.size < SMALL:
+            return None
+        for kind, v in zip(kinds, values):
+            if kind == "uniform" and v.shape != shape and (v.size != 1 or v.ndim > len(shape)):
                 return None
-        try:
-            key = (dtype, len(arrays), settings)
-            if key not in self._built:
-                self._built[key] = self._compile(dtype, len(arrays), settings)
-        except TypeError:  # settings that cannot be hashed
-            return None
-        function = self._built[key]
-        return None if function is None else function(arrays, shape, dtype, first.size)
+        return kinds, dtype, example
 
-    def source(self, dtype: Any, count: int, settings: tuple) -> tuple[str, int] | None:
-        """The C++ text and the number of results; None if a formula is not pointwise, or too short to be worth it."""
-        if dtype not in C_TYPES:
-            return None
+    def source(
+        self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any], name: str = "kernel"
+    ) -> tuple[str, list[Any]] | None:
+        """The C++ text, and of each result its dtype or the position of the argument that it is.
+
+        None if the formula is not pointwise, or too short.
+        """
         xp = Trace(dtype)
+        symbols = [
+            xp.argument(k, f"a{i}") if k in ("array", "uniform", "number") else v
+            for i, (k, v) in enumerate(zip(kinds, values))
+        ]
         try:
-            results = [xp.symbol(r) for r in self.trace(xp, [xp.input(f"a{i}") for i in range(count)], settings)]
-        except (NotPointwise, TypeError, AttributeError, KeyError):
+            results = [xp.symbol(r) for r in self.formula(xp, *symbols)]
+        except Exception:  # whatever a formula trips over, NumPy will say it better, or can do it
             return None
-        if xp.steps() < 2:  # one step is one call of NumPy, which is as fast
+        if steps(results) < self.least:
             return None
-        return kernel_source(xp, results, "kernel", C_TYPES[dtype]), len(results)
+        own: list[Any] = [np.dtype(bool) if r.boolean else dtype for r in results]
+        for i, r in enumerate(results):
+            if r.op == "array":
+                own[i] = next(j for j, s in enumerate(symbols) if s is r)
+        made = [r for r, what in zip(results, own) if type(what) is not int]
+        return kernel_source(xp, made, name, C_TYPES[dtype]), own
 
-    def _compile(self, dtype: Any, count: int, settings: tuple) -> Callable | None:
-        written = self.source(dtype, count, settings)
-        loaded = None if written is None else library(written[0])
-        if written is None or loaded is None:
-            return None
-        results = written[1]
-        run = loaded.kernel
-        run.restype = None
-        run.argtypes = [ctypes.c_void_p] * (count + results) + [ctypes.c_ssize_t] * 2
+    def _compile(self, key: tuple, values: Sequence[Any]) -> Callable | None:
+        """The function for a kind of arguments, which is kept; None if that is to be left to NumPy."""
+        function = None
+        if len(self._built) < VARIANTS:
+            from . import compiler
 
-        def function(arrays: Sequence[Any], shape: tuple, dtype: Any, size: int) -> list[Any]:
-            outs = [np.empty(shape, dtype) for _ in range(results)]
-            pointers = [a.ctypes.data for a in (*arrays, *outs)]
-            share(lambda begin, end: run(*pointers, begin, end), size)
-            return outs
-
+            dtype, *kinds = key
+            written = self.source(dtype, kinds, values)
+            loaded = None if written is None else compiler.library(written[0])
+            if written is not None and loaded is not None:
+                function = compiler.caller(loaded.kernel, dtype, kinds, written[1])
+            self._built[key] = function
         return function
 
 
 def share(work: Callable[[int, int], Any], size: int) -> None:
     """Run `work(begin, end)` over all of `size`, in several threads if it is large."""
     global _pool
-    if size < PARALLEL or _threads == 1:
+    n = _threads
+    if size < PARALLEL or n == 1:
         work(0, size)
         return
-    if _pool is None:
-        _pool = concurrent.futures.ThreadPoolExecutor(_threads - 1, thread_name_prefix="gradcu")
-    bounds = [size * i // _threads for i in range(_threads + 1)]
-    others = [_pool.submit(work, b, e) for b, e in zip(bounds[1:-1], bounds[2:], strict=True)]
-    work(bounds[0], bounds[1])
-    for other in others:
-        other.result()
+    pool = _pool
+    if pool is None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = _pool = ThreadPoolExecutor(n - 1, thread_name_prefix="gradcu")
+    bounds = [size * i // n for i in range(n + 1)]
+    others = [pool.submit(work, b, e) for b, e in zip(bounds[1:-1], bounds[2:])]
+    try:
+        work(bounds[0], bounds[1])
+    finally:  # none may write on when this has raised: its arrays would be gone
+        for other in others:
+            other.result()

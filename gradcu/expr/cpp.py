@@ -6,92 +6,92 @@ import math
 import re
 from collections.abc import Sequence
 
-from .symbols import BASIC, Symbol, Trace
+from .symbols import ARGUMENTS, BASIC, Symbol, Trace, parts
 
-#: the functions for which the C library has vector forms: declared so, GCC calls those in a loop
-VECTOR = "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp exp2 expm1 log log2 log10 log1p erf erfc".split()
-VECTOR_OF_TWO = "pow atan2 hypot".split()
+#: the functions for which the C library has vector forms: declared so, GCC calls those in a loop. glibc has the first
+#: since 2.22, the others since 2.35.
+FIRST_VECTORS = "sin cos exp log pow".split()
+VECTORS = (
+    "tan asin acos atan sinh cosh tanh asinh acosh atanh exp2 expm1 log2 log10 log1p erf erfc atan2 hypot".split()
+)
+OF_TWO = "pow atan2 hypot copysign".split()
 
 PREAMBLE = """#include <cstddef>
-#ifdef VECTOR_MATH
-#define SIMD __attribute__((simd("notinbranch")))
+// VECTORS: 2 if the C library has vector forms of all functions, 1 if of the first ones, 0 if of none
+#if VECTORS > 0
+#define SIMD1 __attribute__((simd("notinbranch")))
 #else
-#define SIMD
+#define SIMD1
 #endif
-extern "C" {{
-{declarations}
-}}
-typedef {T} T;
+#if VECTORS > 1
+#define SIMD2 __attribute__((simd("notinbranch")))
+#else
+#define SIMD2
+#endif
 """
 
 
-def preamble(c_type: str, functions: Sequence[str]) -> str:
-    """The type of a kernel and the functions of the C library that it calls."""
-    declarations = []
-    for name in functions:
-        plain = name[:-1] if c_type == "float" else name
-        simd = "SIMD " if plain in VECTOR or plain in VECTOR_OF_TWO else ""
-        count = 2 if plain in VECTOR_OF_TWO or plain == "copysign" else 1
-        declarations.append(f"{simd}{c_type} {name}({', '.join([c_type] * count)}) noexcept;")
-    return PREAMBLE.format(T=c_type, declarations="\n".join(declarations))
+def declaration(function: str) -> str:
+    """Of a function of the C library, such as expf."""
+    plain = function.removesuffix("f") if function not in ("erf",) else function
+    c_type = "double" if plain == function else "float"
+    simd = "SIMD1 " if plain in FIRST_VECTORS else "SIMD2 " if plain in VECTORS else ""
+    return f'extern "C" {simd}{c_type} {function}({", ".join([c_type] * (1 + (plain in OF_TWO)))}) noexcept;\n'
 
 
 def number(value: float) -> str:
     """A constant in C++."""
     if math.isnan(value):
-        return "T(__builtin_nan(\"\"))"
+        return "__builtin_nan(\"\")"
     if math.isinf(value):
-        return "T(__builtin_inf())" if value > 0 else "T(-__builtin_inf())"
-    return f"T({value!r})"
+        return "__builtin_inf()" if value > 0 else "-__builtin_inf()"
+    return repr(value) if math.copysign(1, value) > 0 else f"({value!r})"
 
 
-def kernel_source(trace: Trace, outputs: Sequence[Symbol], name: str, c_type: str) -> str:
-    """A function `name(inputs..., outputs..., begin, end)` over contiguous arrays of one type."""
-    body, names = [], {}
+def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, c_type: str) -> str:
+    """A function `name(arguments..., outputs..., begin, end)` over contiguous arrays of one type.
 
-    def write(symbol: Symbol) -> str:
-        """The variable that holds a symbol, after the statements that compute it."""
-        stack = [symbol]
-        while stack:
-            s = stack[-1]
-            if id(s) in names:
-                stack.pop()
-                continue
-            if s.op == "input":
-                names[id(s)] = f"v_{s.args[0]}"
-                continue
-            if s.op == "constant":
-                names[id(s)] = number(s.args[1])
-                continue
-            missing = [a for a in s.args if id(a) not in names]
-            if missing:
-                stack.extend(missing)
-                continue
-            logical = s.op.startswith("logical_")
-            operands = []
-            for i, a in enumerate(s.args):
-                text = names[id(a)]
-                if s.op == "where" and i == 0 or logical:
-                    operands.append(text if a.boolean else f"({text} != T(0))")
-                else:
-                    operands.append(f"T({text})" if a.boolean and not s.boolean else text)
-            variable = f"t{len(body)}"
-            body.append(f"        const {'bool' if s.boolean else 'T'} {variable} = {BASIC[s.op].format(*operands)};")
-            names[id(s)] = variable
-        return names[id(symbol)]
-
-    results = [write(o) for o in outputs]
-    suffix = "f" if c_type == "float" else ""
-    text = "\n".join(body)
-    functions = sorted({f + suffix for f in re.findall(r"\bm\((\w+)\)", text)})
-    text = re.sub(r"\bm\((\w+)\)", rf"\1{suffix}", text)
-    arguments = [f"const T* __restrict {n}" for n in trace.inputs] + [f"T* __restrict out{i}" for i in range(len(outputs))]
-    loads = [f"        const T v_{n} = {n}[i];" for n in trace.inputs]
-    stores = [f"        out{i}[i] = T({r});" for i, r in enumerate(results)]
+    What is computed from numbers alone is a double and stands before the loop; it becomes a T where it meets elements.
+    """
+    text: dict[int, str] = {}
+    before, inside = [], []
+    for s in parts(results):
+        if s.op in ARGUMENTS:
+            text[id(s)] = f"v_{s.args[0]}" if s.op == "array" else s.args[0]
+        elif s.op == "constant":
+            text[id(s)] = number(s.args[1])
+        else:
+            converted = [a.number != s.number or a.boolean for a in s.args]
+            if s.boolean or s.op == "where":  # booleans stay what they are as conditions, and among themselves
+                converted = [c and not a.boolean for c, a in zip(converted, s.args)]
+            operands = [f"{'double' if s.number else 'T'}({text[id(a)]})" if c else text[id(a)] for a, c in zip(s.args, converted)]
+            value = BASIC[s.op].format(*operands)
+            if s.number:
+                value = re.sub(r"\bT\(", "double(", value)
+            value = re.sub(r"\bm\((\w+)\)", r"\1" if s.number or c_type == "double" else r"\1f", value)
+            text[id(s)] = f"t{len(before) + len(inside)}"
+            kind = "bool" if s.boolean else "double" if s.number else "T"
+            (before if s.number else inside).append(f"const {kind} {text[id(s)]} = {value};")
+    arguments = []
+    for a in trace.arguments:
+        kind = {"array": f"const {c_type}* __restrict", "uniform": f"const {c_type}", "number": "const double"}[a.op]
+        arguments.append(f"{kind} {a.args[0]}")
+    arrays = [a.args[0] for a in trace.arguments if a.op == "array"]
+    loads = [f"const T v_{a} = {a}[i];" for a in arrays]
+    stores = []
+    for i, r in enumerate(results):
+        kind = "bool" if r.boolean else c_type
+        arguments.append(f"{kind}* __restrict out{i}")
+        stores.append(f"out{i}[i] = {kind}({text[id(r)]});")
+    lines = "\n".join(before + inside)
+    declared = sorted({f for f in re.findall(r"\b([a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})
     return (
-        preamble(c_type, functions)
-        + f'extern "C" void {name}({", ".join(arguments)}, ptrdiff_t begin, ptrdiff_t end) {{\n'
+        PREAMBLE
+        + "".join(map(declaration, declared))
+        + f'\nextern "C" void {name}({", ".join([*arguments, "ptrdiff_t begin", "ptrdiff_t end"])}) {{\n'
+        + f"    typedef {c_type} T;\n"
+        + "".join(f"    {line}\n" for line in before)
         + "    #pragma omp simd\n    for (ptrdiff_t i = begin; i < end; i++) {\n"
-        + "\n".join([*loads, text, *stores])
-        + "\n    }\n}\n"
+        + "".join(f"        {line}\n" for line in [*loads, *inside, *stores])
+        + "    }\n}\n"
     )

@@ -7,21 +7,28 @@ expression. Equal parts of an expression are one symbol.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
 class NotPointwise(TypeError):
-    """A formula asked something of a symbol that only an array can answer."""
+    """A formula asked something of a symbol that only an array, or a number, can answer."""
 
 
 class Symbol:
-    """A value in an expression: `op` applied to `args`; an input has its name, a constant its number as the one arg."""
+    """A value in an expression: `op` applied to `args`.
 
-    __slots__ = ("args", "boolean", "op", "trace")
+    Arguments of the kernel are the ops "array" (an element of one), "uniform" (a number in place of an array, of the
+    array's dtype) and "number" (Python's own), with their name as the one arg; a "constant" has its number.
+    What is computed from numbers and constants alone is a number too: a double, as in Python.
+    """
 
-    def __init__(self, trace: Trace, op: str, args: tuple, boolean: bool) -> None:
-        self.trace, self.op, self.args, self.boolean = trace, op, args, boolean
+    __slots__ = ("args", "boolean", "number", "op", "trace")
+    __array_ufunc__ = None  # NumPy's functions refuse symbols, instead of making arrays of objects
+
+    def __init__(self, trace: Trace, op: str, args: tuple, boolean: bool, number: bool) -> None:
+        self.trace, self.op, self.args, self.boolean, self.number = trace, op, args, boolean, number
 
     @property
     def dtype(self) -> Any:
@@ -52,7 +59,7 @@ class Symbol:
     __hash__ = object.__hash__
 
 
-def _operator(name: str, op: str, reflected: bool) -> None:
+def _operator(name: str, op: str, reflected: bool = False) -> None:
     def operator(self: Symbol, other: Any) -> Any:
         return self.trace.make(op, other, self) if reflected else self.trace.make(op, self, other)
 
@@ -61,14 +68,14 @@ def _operator(name: str, op: str, reflected: bool) -> None:
 
 for _name, _op in {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "pow",
-    "and": "logical_and", "or": "logical_or",
+    "and": "logical_and", "or": "logical_or", "xor": "logical_xor",
 }.items():  # fmt: skip
-    _operator(f"__{_name}__", _op, False)
-    _operator(f"__r{_name}__", _op, True)
+    _operator(f"__{_name}__", _op)
+    _operator(f"__r{_name}__", _op, reflected=True)
 for _name, _op in {
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
 }.items():  # fmt: skip
-    _operator(f"__{_name}__", _op, False)
+    _operator(f"__{_name}__", _op)
 
 #: basic functions: name -> C++ over {0}, {1}, ...; T is the kernel's type, m(f) the C library's f for it
 BASIC = {
@@ -80,19 +87,41 @@ BASIC = {
     "atan": "m(atan)({0})", "sinh": "m(sinh)({0})", "cosh": "m(cosh)({0})", "tanh": "m(tanh)({0})",
     "asinh": "m(asinh)({0})", "acosh": "m(acosh)({0})", "atanh": "m(atanh)({0})",
     "erf": "m(erf)({0})", "erfc": "m(erfc)({0})", "floor": "m(floor)({0})", "ceil": "m(ceil)({0})",
-    "trunc": "m(trunc)({0})", "round": "m(nearbyint)({0})", "atan2": "m(atan2)({0}, {1})", "hypot": "m(hypot)({0}, {1})",
+    "trunc": "m(trunc)({0})", "round": "m(nearbyint)({0})",
+    "atan2": "m(atan2)({0}, {1})", "hypot": "m(hypot)({0}, {1})",
     "copysign": "m(copysign)({0}, {1})", "pow": "m(pow)({0}, {1})",
     "maximum": "({0} > {1} || {0} != {0} ? {0} : {1})", "minimum": "({0} < {1} || {0} != {0} ? {0} : {1})",
+    "fmax": "({0} > {1} || {1} != {1} ? {0} : {1})", "fmin": "({0} < {1} || {1} != {1} ? {0} : {1})",
     "sign": "({0} != {0} ? {0} : T(({0} > T(0)) - ({0} < T(0))))", "where": "({0} ? {1} : {2})",
     "less": "{0} < {1}", "less_equal": "{0} <= {1}", "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
     "equal": "{0} == {1}", "not_equal": "{0} != {1}", "isnan": "{0} != {0}",
-    "logical_not": "!{0}", "logical_and": "{0} && {1}", "logical_or": "{0} || {1}",
+    "isfinite": "m(fabs)({0}) < T(__builtin_inf())", "isinf": "m(fabs)({0}) == T(__builtin_inf())",
+    "logical_not": "!{0}", "logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_xor": "{0} != {1}",
 }  # fmt: skip
 BOOLEAN = frozenset(
-    "less less_equal greater greater_equal equal not_equal isnan logical_not logical_and logical_or".split()
+    "less less_equal greater greater_equal equal not_equal isnan isfinite isinf "
+    "logical_not logical_and logical_or logical_xor".split()
 )
 SAME = {"power": "pow", "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
         "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "true_divide": "divide", "rint": "round"}  # fmt: skip
+ARGUMENTS = ("array", "uniform", "number")
+
+
+def _logaddexp(xp: Trace, x: Symbol, y: Symbol, base: str = "e") -> Symbol:
+    """Equal infinities have no difference."""
+    beyond = xp.log1p(xp.exp(-abs(x - y))) if base == "e" else xp.log2(1 + xp.exp2(-abs(x - y)))
+    return xp.where(xp.equal(x, y), x + (math.log(2) if base == "e" else 1.0), xp.maximum(x, y) + beyond)
+
+
+#: functions of NumPy's that are none of C++'s, by formula
+COMPOSITE: dict[str, Callable] = {
+    "logaddexp": _logaddexp,
+    "signbit": lambda xp, x: xp.copysign(1.0, x) < 0,
+    "zeros_like": lambda xp, x: xp.constant(0),
+    "ones_like": lambda xp, x: xp.constant(1),
+    "conj": lambda xp, x: x,
+    "real": lambda xp, x: x,
+}
 
 
 class Trace:
@@ -101,29 +130,35 @@ class Trace:
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
         self.symbols: dict[tuple, Symbol] = {}
-        self.inputs: list[str] = []
+        self.arguments: list[Symbol] = []
+        self._within: set[str] = set()  # the operations whose formulas are being traced
 
-    def input(self, name: str) -> Symbol:
-        """The symbol of an array argument."""
-        if name not in self.inputs:
-            self.inputs.append(name)
-        return self.unique("input", (name,), False)
+    def argument(self, op: str, name: str) -> Symbol:
+        """The symbol of an argument of the kernel: an "array", a "uniform" or a "number"."""
+        symbol = Symbol(self, op, (name,), False, op == "number")
+        self.arguments.append(symbol)
+        return symbol
 
     def constant(self, value: float) -> Symbol:
-        """The symbol of a number."""
-        return self.unique("constant", (repr(float(value)), float(value)), False)
+        """The symbol of a number that is written into the kernel."""
+        return self._unique("constant", (repr(float(value)), float(value)), False, True)
 
-    def unique(self, op: str, args: tuple, boolean: bool) -> Symbol:
+    def _unique(self, op: str, args: tuple, boolean: bool, number: bool) -> Symbol:
         key = (op, *(id(a) if isinstance(a, Symbol) else a for a in args))
         found = self.symbols.get(key)
         if found is None:
-            found = self.symbols[key] = Symbol(self, op, args, boolean)
+            found = self.symbols[key] = Symbol(self, op, args, boolean, number)
         return found
 
     def make(self, op: str, *operands: Any) -> Symbol:
         """A basic function of symbols and numbers."""
+        text = BASIC[op]
+        if len(operands) != 1 + ("{1}" in text) + ("{2}" in text):
+            raise NotPointwise(f"{op} of {len(operands)} operands")
         args = tuple(self.symbol(a) for a in operands)
-        if op == "pow" and args[1].op == "constant":
+        if op == "pow" and args[1].number:
+            if args[1].op != "constant":
+                raise NotPointwise("which multiplications a power takes depends on the exponent")
             exponent = args[1].args[1]
             if exponent == 2:
                 return self.make("multiply", args[0], args[0])
@@ -133,8 +168,12 @@ class Trace:
                 return args[0]
             if exponent == -1:
                 return self.make("reciprocal", args[0])
+        if op.startswith("logical_"):
+            args = tuple(a if a.boolean else self.make("not_equal", a, 0) for a in args)
+        if op == "where" and not args[0].boolean:
+            args = (self.make("not_equal", args[0], 0), *args[1:])
         boolean = op in BOOLEAN or (op == "where" and args[1].boolean and args[2].boolean)
-        return self.unique(op, args, boolean)
+        return self._unique(op, args, boolean, all(a.number for a in args))
 
     def symbol(self, value: Any) -> Symbol:
         """A symbol, or the constant that a number is."""
@@ -144,39 +183,54 @@ class Trace:
             return self.constant(value)
         raise NotPointwise(f"a formula combines symbols with {type(value).__name__}")
 
-    # --- the namespace: basic functions by name, and what is none of them ---
-
     def astype(self, x: Symbol, dtype: Any, copy: bool = True) -> Symbol:
         if dtype != self.dtype:
             raise NotPointwise("a formula changes the dtype")
         return self.make("where", x, 1.0, 0.0) if x.boolean else x
 
-    def conj(self, x: Symbol) -> Symbol:
-        return x
-
-    real = conj
-
-    def knows(self, name: str) -> bool:
-        """Whether C++ has this function, so that no formula is needed."""
-        return SAME.get(name, name) in BASIC
-
-    def steps(self) -> int:
-        """The number of basic functions in the expression so far."""
-        return sum(s.op not in ("input", "constant") for s in self.symbols.values())
-
-    def zeros_like(self, x: Symbol) -> Symbol:
-        return self.constant(0)
-
-    def ones_like(self, x: Symbol) -> Symbol:
-        return self.constant(1)
+    def apply(self, primitive: Any, *args: Any, **attributes: Any) -> Any:
+        """A declared operation: the basic function of its name, if there is one, else its formula."""
+        name = SAME.get(primitive.name, primitive.name)
+        if name in BASIC or name in COMPOSITE:
+            return getattr(self, name)(*args, **attributes)
+        if name in self._within:
+            raise NotPointwise(f"{name} is computed by the array library alone")
+        self._within.add(name)
+        try:
+            return primitive.forward(self, *args, **attributes)
+        finally:
+            self._within.discard(name)
 
     def __getattr__(self, name: str) -> Callable:
         name = SAME.get(name, name)
         if name in BASIC:
             return lambda *operands: self.make(name, *operands)
+        if name in COMPOSITE:
+            return lambda *operands: COMPOSITE[name](self, *operands)
         from ..graph.op import registry
 
         primitive = registry.get(name)
         if primitive is None or primitive.kind != "elementwise":
             raise NotPointwise(f"{name} is no function of single elements")
-        return lambda *args, **attributes: primitive.forward(self, *args, **attributes)
+        return lambda *args, **attributes: self.apply(primitive, *args, **attributes)
+
+
+def parts(results: Iterable[Symbol]) -> list[Symbol]:
+    """All symbols that results are computed from and the results, each once and after what it needs."""
+    ordered: dict[int, Symbol] = {}
+    for result in results:
+        stack = [result]
+        while stack:
+            s = stack[-1]
+            missing = [a for a in s.args if isinstance(a, Symbol) and id(a) not in ordered]
+            if missing:
+                stack += reversed(missing)
+            else:
+                ordered[id(s)] = s
+                stack.pop()
+    return list(ordered.values())
+
+
+def steps(results: Iterable[Symbol]) -> int:
+    """The number of functions that are computed for each element."""
+    return sum(s.op not in ARGUMENTS and not s.number for s in parts(results))

@@ -6,6 +6,7 @@ The short way is taken for float32 and float64 on the CPU, where no operand need
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,20 @@ from ..tensor import Tensor, edge_of, from_array
 from .errors import device_error, explain
 from .modes import state
 from .node import make
-from .op import Primitive, saved_version
+from .op import Primitive, parameters, saved_version
+from .out import write_out
 from .version import InferenceVersion
 
 _new = object.__new__
 _ndarray = backends.host.ndarray
 _asarray = backends.host.asarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
+
+
+def _unary(input: Tensor, *, out: Tensor | None = None) -> Tensor: ...
+
+
+_UNARY = inspect.signature(_unary)  # what `help` shows for functions of one tensor alone
 
 
 class Elementwise(Primitive):
@@ -43,32 +51,28 @@ class Elementwise(Primitive):
         operands: int = 0,
         **more: Any,
     ) -> None:
-        direct = None
+        count = operands or max(1, len(vjps))
         if isinstance(forward, str):
             direct = getattr(backends.host, forward)
-            names = ", ".join(("x", "y", "z", "w")[: operands or max(1, len(vjps))])
-            forward = eval(f"lambda xp, {names}: xp.{forward}({names})")
-        names_ = forward.__code__.co_varnames[1 : forward.__code__.co_argcount]
-        count = operands or max(1, len(vjps))
-        vjp = dict(zip(names_, vjps, strict=False)) if vjps else None
-        super().__init__(name, forward, vjp, inputs=count, kind="elementwise", **more)
+            names = ", ".join(("x", "y", "z", "w")[:count])
+            formula: Callable = eval(f"lambda xp, {names}: xp.{forward}({names})")
+        else:
+            direct, formula = None, forward
+        vjp = dict(zip(parameters(formula)[1:], vjps, strict=False)) if vjps else None
+        super().__init__(name, formula, vjp, inputs=count, kind="elementwise", **more)
         self.result, self.kinds = result, kinds
         self.direct = direct if direct is not None else self._direct()
         self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
 
     def _direct(self) -> Callable:
         """The forward formula on raw arrays of the CPU: compiled for large ones, as it stands for others."""
-        forward, host, count = self.forward, backends.host, len(self.inputs)
-
-        def trace(xp: Any, symbols: Any, settings: tuple) -> list[Any]:
-            return [getattr(xp, self.name)(*symbols) if xp.knows(self.name) else forward(xp, *symbols, *settings)]
-
-        kernel = native.Kernel(self.name, trace)
+        forward, host, small = self.forward, backends.host, native.SMALL
+        kernel = native.Kernel(lambda xp, *args: [xp.apply(self, *args)])
 
         def direct(*args: Any) -> Any:
             first = args[0]
-            if type(first) is _ndarray and first.size >= native.SMALL:
-                results = kernel(args[:count], args[count:])
+            if type(first) is _ndarray and first.size >= small:
+                results = kernel(*args)
                 if results is not None:
                     return results[0]
             return forward(host, *args)
@@ -89,14 +93,14 @@ class Elementwise(Primitive):
     def record(self, inputs: Any, attributes: tuple = ()) -> Any:
         """As any primitive's; bfloat16 is computed in float32, which its arrays would become beside a number."""
         if any(isinstance(t, Tensor) and t._array.dtype.kind == "V" for t in inputs):
-            wide = [t.to(dtypes.float32) if isinstance(t, Tensor) and t.dtype is dtypes.bfloat16 else t for t in inputs]  # type: ignore[attr-defined]
+            wide = [t.to(dtypes.float32) if isinstance(t, Tensor) and t.dtype is dtypes.bfloat16 else t for t in inputs]
             result = super().record(wide, attributes)
             return result.to(dtypes.bfloat16) if result.dtype is dtypes.float32 else result
         return super().record(inputs, attributes)
 
     def prepare(self, args: Any) -> Any:
         """The operands in one dtype and on one device."""
-        if _alike(args):
+        if "f" in self.kinds and _alike(args):
             return args
         ranked, devices_seen = [], []
         for t in args:
@@ -116,18 +120,18 @@ class Elementwise(Primitive):
         if self.result == "float" and common.category < 2:
             common = dtypes.get_default_dtype()
         if "bifc"[common.category] not in self.kinds:
-            raise NotImplementedError(f"\"{self.name}\" is not implemented for '{common.name}'")
+            raise NotImplementedError(f"\"{self.name}\" not implemented for '{common.type_name}'")
         if len(set(devices_seen)) > 1:
             raise device_error(self.name, devices_seen)
         prepared = []
         for t in args:
             if isinstance(t, Tensor):
                 if t.dtype is not common:
-                    t = t.to(common)  # type: ignore[attr-defined]
+                    t = t.to(common)
                 if devices_seen and not t._array.ndim and t.device != devices_seen[0]:
                     if t.device.type != "cpu":
                         raise device_error(self.name, [devices_seen[0], t.device])
-                    t = t.to(devices_seen[0])  # type: ignore[attr-defined]
+                    t = t.to(devices_seen[0])
             elif t is not None:
                 t = _number(t, common)
             prepared.append(t)
@@ -151,7 +155,7 @@ class Elementwise(Primitive):
             d = a.dtype
             if (d is not _f32 and d is not _f64) or type(a) is not _ndarray or out is not None:
                 result = slow((input,), attributes)
-                return result if out is None else write_out(result, out, name)
+                return result if out is None else write_out(result, out, name, (input,))
             r = direct(a, *attributes)
             if type(r) is not _ndarray:
                 r = _asarray(r)
@@ -175,12 +179,16 @@ class Elementwise(Primitive):
 
         function.__name__ = function.__qualname__ = self.name
         function.ufunc = self.ufunc  # type: ignore[attr-defined]  # in-place forms write with it
+        if not self.attributes:
+            function.__signature__ = _UNARY  # type: ignore[attr-defined]
         return function
 
     def binary(self) -> Callable:
         """The operator of two operands, with the short way; NotImplemented for operands of foreign types."""
         direct, apply, name = self.direct, self.apply, self.name
         differentiable, nodes = self.vjp is not None, self._nodes
+        if "f" not in self.kinds:
+            return lambda x, y: apply((x, y)) if isinstance(y, Tensor) or is_number(y) else NotImplemented
 
         def operator(x: Any, y: Any) -> Any:
             a = x._array
@@ -234,11 +242,19 @@ class Elementwise(Primitive):
             t._rg = True
             key = (mask, scalars, False)
             cls = nodes.get(key) or self._make_class(key, mask, scalars, False)
-            tensors = (x, y)
-            counted = x._counter is not None or (not scalars and y._counter is not None)
-            version = cls.count(tensors) if counted else 0
-            shapes = None if scalars or a.shape == b.shape else (a.shape, b.shape)
-            t._node = make(cls, (x_edge, y_edge), cls.save(tensors, (), r), shapes, version)
+            saved, version = (), 0
+            if cls.saves:
+                tensors = (x, y)
+                saved = cls.save(tensors, (), r)
+                if x._counter is not None or (not scalars and y._counter is not None):
+                    version = cls.count(tensors)
+            shapes = None
+            if not scalars:
+                x_shape, y_shape = a.shape, b.shape
+                if x_shape != y_shape:
+                    full = r.shape
+                    shapes = (None if x_shape == full else x_shape, None if y_shape == full else y_shape)
+            t._node = make(cls, (x_edge, y_edge), saved, shapes, version)
             return t
 
         operator.__name__ = operator.__qualname__ = self.name
@@ -316,32 +332,4 @@ def _number(value: Any, common: dtypes.dtype) -> Any:
     return value
 
 
-def write_out(result: Any, out: Tensor, name: str) -> Tensor:
-    """`out=`: put a result into a given tensor, which takes its shape.
-
-    Raises RuntimeError if the dtype does not fit or a gradient would be lost.
-    """
-    if state.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
-        )
-    if out.device != result.device:
-        raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
-    if not dtypes.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {result.dtype} can't be cast to the desired output type {out.dtype} ({name}(out=...))"
-        )
-    if out._array.shape != result._array.shape:
-        out._array = backends.namespaces[type(result._array)].empty(result._array.shape, dtype=out._array.dtype)
-    elif 0 in out._array.strides and any(n > 1 and not s for n, s in zip(out._array.shape, out._array.strides)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        )
-    out._array[...] = result._array
-    if out._counter is not None:
-        out._counter.value += 1
-    return out
-
-
-__all__ = ["Elementwise", "InferenceVersion", "edge_of", "from_array", "saved_version", "write_out"]
+__all__ = ["Elementwise", "InferenceVersion", "edge_of", "from_array", "saved_version"]

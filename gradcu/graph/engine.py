@@ -18,6 +18,9 @@ from .node import Freed, Node, Output
 from .recorded import namespace as recorded_namespace
 
 _host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
+_ndarray = _host.ndarray
+
+FREED_BY_BACKWARD, FREED_BY_GRAD = Freed("backward()"), Freed("autograd.grad()")
 
 
 def walk(
@@ -27,12 +30,12 @@ def walk(
     retain: bool,
     create: bool,
     captures: Sequence[Any] | None = None,
-    by: str = "backward()",
+    by: Freed = FREED_BY_BACKWARD,
 ) -> list[Any]:
     """Carry `grads` from `edges` to the leaves, or to the edges `captures` alone, and return what arrived there.
 
     The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded. `retain` keeps the
-    saved values for another walk; `by` names the call that let them go.
+    saved values for another walk; `by` stands in their place if they are let go, and names the call.
     """
     before = state.grad
     state.grad = create
@@ -42,42 +45,18 @@ def walk(
         state.grad = before
 
 
-def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, by: str) -> list:
+def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed) -> list:
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
     targets, needed = (None, None) if captures is None else _paths(edges, captures)
     reach = None if targets is None else needed | targets.keys()  # type: ignore[operator]
     caught: dict[tuple[Any, int], Any] = {}
-    freed = Freed(by)
     xp: Any = recorded_namespace
-
-    def deliver(edge: Any, g: Any) -> None:
-        """Add a gradient to what waits at the edge."""
-        index = 0
-        if type(edge) is Output:
-            edge, index = edge.node, edge.index
-        if reach is not None and edge not in reach:
-            return
-        if edge._outputs > 1:
-            several = buffers.get(edge)
-            if several is None:
-                several = buffers[edge] = [None] * edge._outputs
-                heappush(waiting, (edge.order, edge))
-            several[index] = g if several[index] is None else several[index] + g
-        elif edge not in buffers:
-            buffers[edge] = g
-            if edge._outputs:
-                heappush(waiting, (edge.order, edge))
-        elif edge in owned and not create:
-            buffers[edge] += g
-        else:
-            buffers[edge] = buffers[edge] + g
-            owned.add(edge)
 
     for edge, g in zip(edges, grads, strict=True):
         if edge is not None:
-            deliver(edge, g)
+            _deliver(edge, g, buffers, owned, waiting, reach, create)
 
     following: Any = None  # a node that waits outside of the heap, so that a chain never touches it
     while waiting or following is not None:
@@ -106,13 +85,16 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
             kind = type(g)
             if kind is list:
                 kind = type(next(one for one in g if one is not None))
-            xp = _namespaces[kind]
-            raw = node.raw0 if kind not in _arrays else node.raw if xp is _host else xp.guarded(node.raw)
-            results = raw(node, g, xp)
+            if kind is _ndarray:
+                xp = _host
+                results = node.raw(node, g, xp)
+            else:
+                xp = _namespaces[kind]
+                results = (xp.guarded(node.raw) if kind in _arrays else node.raw0)(node, g, xp)
         if node.shapes is not None:
             results = [
-                r if r is None or r.shape == shape else sum_to(r, shape, xp)
-                for r, shape in zip(results, node.shapes, strict=True)
+                r if shape is None or r is None or r.shape == shape else sum_to(r, shape, xp)
+                for r, shape in zip(results, node.shapes)
             ]
         if hooks is not None and hooks.after:
             results = _after(node, results, g, create)
@@ -123,7 +105,7 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
                 continue
             n = edge._outputs
             if n > 1 or n < 0 or edge in buffers:
-                deliver(edge, r)
+                _deliver(edge, r, buffers, owned, waiting, reach, create)
             elif reach is not None and edge not in reach:
                 continue
             elif n:
@@ -145,6 +127,30 @@ def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures
                 accumulate(leaf, g, leaf in owned, create)
         return []
     return [_caught(edge, caught, buffers, create) for edge in captures]
+
+
+def _deliver(edge: Any, g: Any, buffers: dict, owned: set, waiting: list, reach: Any, create: bool) -> None:
+    """Add a gradient to what waits at the edge."""
+    index = 0
+    if type(edge) is Output:
+        edge, index = edge.node, edge.index
+    if reach is not None and edge not in reach:
+        return
+    if edge._outputs > 1:
+        several = buffers.get(edge)
+        if several is None:
+            several = buffers[edge] = [None] * edge._outputs
+            heappush(waiting, (edge.order, edge))
+        several[index] = g if several[index] is None else several[index] + g
+    elif edge not in buffers:
+        buffers[edge] = g
+        if edge._outputs:
+            heappush(waiting, (edge.order, edge))
+    elif edge in owned and not create:
+        buffers[edge] += g
+    else:
+        buffers[edge] = buffers[edge] + g
+        owned.add(edge)
 
 
 def _paths(edges: Sequence[Any], captures: Sequence[Any]) -> tuple[dict[Any, set[int]], set[Any]]:
@@ -260,7 +266,7 @@ def _leaf_hooks(leaf: Tensor, g: Any, create: bool) -> Any:
 
 def _before(node: Node, g: Any, create: bool) -> Any:
     """Tensor hooks, then retain_grad, then prehooks, as PyTorch orders them."""
-    hooks = node.hooks
+    hooks = node.own_hooks()
     several = g if node._outputs > 1 else [g]
     for index, own in hooks.tensor.items():
         if own:
@@ -280,7 +286,7 @@ def _after(node: Node, results: Sequence[Any], g: Any, create: bool) -> Sequence
     """Posthooks: each takes gradients of inputs and of results, and may replace the former."""
     outputs = tuple(wrap(one, create) for one in (g if node._outputs > 1 else [g]))
     inputs = tuple(wrap(r, create) for r in results)
-    for hook in list(node.hooks.after.values()):
+    for hook in list(node.own_hooks().after.values()):
         changed = hook(inputs, outputs)
         if changed is not None:
             changed = changed if isinstance(changed, tuple) else (changed,)
@@ -316,6 +322,6 @@ def call_node(node: Node, grads: tuple[Any, ...]) -> Any:
         xp = _namespaces[type(next(one for one in given if one is not None))]
         results = node.raw(node, g, xp)
     if node.shapes is not None:
-        results = [r if r is None else sum_to(r, s, xp) for r, s in zip(results, node.shapes, strict=True)]
+        results = [r if s is None or r is None else sum_to(r, s, xp) for r, s in zip(results, node.shapes)]
     wrapped = tuple(wrap(r, create) for r in results)
     return wrapped[0] if len(wrapped) == 1 else wrapped

@@ -13,8 +13,8 @@ def stale(node: Node) -> RuntimeError:
     """Why the saved values of a node cannot be used."""
     if isinstance(node.saved, Freed):
         return RuntimeError(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-            f"been freed). Saved intermediate values of {node.name()} were freed by an earlier {node.saved.by}. "
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            f"already been freed). Saved intermediate values of {node.name()} were freed by an earlier {node.saved.by}. "
             "Specify retain_graph=True there if you need to backward through the graph a second time or if you need to "
             "access saved tensors after calling backward."
         )
@@ -37,7 +37,8 @@ def _modified(node: Node, what: str, array: Any, version: int, by: str) -> Runti
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{where}, which {node.name()} saved as '{what}', is at version {version}; expected version {node.version} "
-        f"instead. It was changed by {by or 'an in-place operation'}: change a clone() of it, or use the out-of-place form."
+        f"instead. It was changed by {by or 'an in-place operation'}: change a clone() of it, or use the out-of-place "
+        "form."
     )
 
 

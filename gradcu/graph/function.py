@@ -12,7 +12,7 @@ from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to
 from .errors import stale
 from .modes import no_grad, state
-from .node import Node, Output, _NodeType, by_array, make, sequence
+from .node import Node, Output, NodeType, by_array, make, sequence
 from .op import saved_version
 from .views import change, check_inplace
 
@@ -34,6 +34,7 @@ class FunctionNode(Node):
         self.non_differentiable: tuple[Tensor, ...] = ()
         self.to_save: tuple[Tensor | None, ...] = ()
         self._inputs: tuple[tuple | None, ...] = ()  # (shape, dtype) of each argument that is a tensor
+        self._differentiable: tuple[bool, ...] = ()  # for each result
         self._results: tuple[Any, ...] = ()  # a raw array's type, shape and dtype for each result that is a tensor
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
@@ -72,8 +73,8 @@ class FunctionNode(Node):
             if t is not None and t._counter is not None and t._counter.value != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"[{t.dtype} {list(t.shape)}], which {self.name()} saved, is at version {t._counter.value}; expected "
-                    f"version {version} instead. It was changed by {t._counter.changed_by}."
+                    f"[{t.dtype} {list(t.shape)}], which {self.name()} saved, is at version {t._counter.value}; "
+                    f"expected version {version} instead. It was changed by {t._counter.changed_by}."
                 )
             if index is not None:  # a result: around this node again
                 edge = Output(self, index) if self._outputs > 1 else self
@@ -111,7 +112,8 @@ class FunctionNode(Node):
             results = results[:count]
         if len(results) != count:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {count}, got {len(results)})"
+                f"function {self.name()} returned an incorrect number of gradients "
+                f"(expected {count}, got {len(results)})"
             )
         checked = []
         for i, (r, described) in enumerate(zip(results, self._inputs, strict=True)):
@@ -130,17 +132,18 @@ class FunctionNode(Node):
             raise TypeError(f"expected Tensor or tuple of Tensor from {self.name()}, but got {type(r).__name__}")
         if r.device != device:
             raise RuntimeError(
-                f"Function {self.name()} returned an invalid gradient at index {i} - expected device {device} but got {r.device}"
+                f"Function {self.name()} returned an invalid gradient at index {i} - expected device {device} "
+                f"but got {r.device}"
             )
         if tuple(r.shape) != shape:
             try:
                 r = sum_to(r, shape, _recorded())
             except Exception:
                 raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {i} - got {list(r.shape)} but expected "
-                    f"shape compatible with {list(shape)}"
+                    f"Function {self.name()} returned an invalid gradient at index {i} - got {list(r.shape)} but "
+                    f"expected shape compatible with {list(shape)}"
                 ) from None
-        return r if r.dtype is dtype else r.to(dtype)  # type: ignore[attr-defined]
+        return r if r.dtype is dtype else r.to(dtype)
 
 
 def _recorded() -> Any:
@@ -171,12 +174,12 @@ class Function:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._node = _NodeType(f"{cls.__name__}Backward", (FunctionNode,), {"function": cls})  # type: ignore[assignment]
+        cls._node = NodeType(f"{cls.__name__}Backward", (FunctionNode,), {"function": cls})  # type: ignore[assignment]
 
     def __call__(self, *args: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
-            "with static forward method: call Function.apply(...)."
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd "
+            "function with static forward method: call Function.apply(...)."
         )
 
     @staticmethod
@@ -273,13 +276,13 @@ def _attach(ctx: FunctionNode, results: tuple, args: tuple, name: str) -> tuple[
                 r._counter = counter
             r._node, r._rg = edge, True
         wrapped.append(r)
-    ctx._differentiable = differentiable
+    ctx._differentiable = tuple(differentiable)
     return wrapped, results
 
 
 def _save(ctx: FunctionNode, originals: tuple, wrapped: list[Any]) -> None:
     """Keep what was asked for: results by their arrays, so that the node does not hold the tensor that holds it."""
-    saved = []
+    saved: list[tuple[Tensor | None, int | None, int]] = []
     for t in ctx.to_save:
         if t is None:
             saved.append((None, None, 0))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
-from ..tensor import Tensor, edge_of, from_array
+from ..tensor import Tensor, edge_of, from_array, version_of
 from .modes import state
 from .node import Node, Output, sequence
-from .views import change, changed, check_inplace, replay_array
+from .version import InferenceVersion
+from .views import change, check_inplace, replay_array
 
 _ndarray = backends.host.ndarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
@@ -20,10 +21,9 @@ def inplace(function: Callable, name: str) -> Callable:
     """The method `name` that does in place what `function(input, ...)` does."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_inplace(self)
-        if not kwargs and overwrite(self, getattr(function, "ufunc", None), args):
-            changed(self, name)
+        if not kwargs and overwrite(self, function, args, name):
             return self
+        check_inplace(self)
         edge = edge_of(self) if state.grad else None
         old = from_array(self._array, edge, edge is not None)
         since = next(sequence)
@@ -38,13 +38,15 @@ def inplace(function: Callable, name: str) -> Callable:
     return method
 
 
-def overwrite(t: Tensor, ufunc: Any, args: tuple) -> bool:
+def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     """Where nothing is recorded or converted, let the array library write over the memory itself; whether it could."""
-    a = t._array
-    if ufunc is None or type(a) is not _ndarray or (a.dtype is not _f32 and a.dtype is not _f64):
+    a, counter = t._array, t._counter
+    dtype = a.dtype
+    ufunc = getattr(function, "ufunc", None)
+    if ufunc is None or type(a) is not _ndarray or (dtype is not _f32 and dtype is not _f64):
         return False
     recording = state.grad
-    if recording and edge_of(t) is not None:
+    if (recording and edge_of(t) is not None) or type(counter) is InferenceVersion:
         return False
     operands = []
     for other in args:
@@ -52,13 +54,17 @@ def overwrite(t: Tensor, ufunc: Any, args: tuple) -> bool:
             if not isinstance(other, Tensor) or (recording and edge_of(other) is not None):
                 return False
             other = other._array
-            if type(other) is not _ndarray or other.dtype is not a.dtype:
+            if type(other) is not _ndarray or other.dtype is not dtype:
                 return False
         operands.append(other)
     try:
         ufunc(a, *operands, out=a)
     except ValueError:  # a shape that does not fit, or memory that is shared: the slow way says it in PyTorch's words
         return False
+    if counter is None:
+        counter = version_of(t)
+    counter.value += 1
+    counter.changed_by = name
     return True
 
 
@@ -76,8 +82,11 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str, since: int) 
         )
     if result.dtype != a.dtype:
         if not dtypes.can_cast(new.dtype, t.dtype):
-            raise RuntimeError(f"{name}: result type {new.dtype} can't be cast to the desired output type {t.dtype}")
-        new = new.to(t.dtype)  # type: ignore[attr-defined]
+            raise RuntimeError(
+                f"{name}: result type {new.dtype.type_name} can't be cast to the desired output type "
+                f"{t.dtype.type_name}"
+            )
+        new = new.to(t.dtype)
     node = new._node
     if node is not None and t._view is not None:
         check_inplace(t, recorded=True)
@@ -87,6 +96,8 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str, since: int) 
         if saved._counter is not None:
             _move_views(saved, node, since, xp)
     try:
+        if type(a) is not _ndarray and any(not step and n > 1 for step, n in zip(a.strides, a.shape)):
+            raise ValueError("repeated elements")  # NumPy's arrays of these are read-only, others are not
         a[...] = new._array
     except ValueError:
         raise RuntimeError(

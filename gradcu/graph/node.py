@@ -8,7 +8,7 @@ nodes and nodes hold edges and saved values; nothing points back, so graphs die 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .hooks import Handle
@@ -52,17 +52,17 @@ class NodeHooks:
         self.metadata: dict = {}
 
 
-class _NodeType(type):
+class NodeType(type):
     def __repr__(cls) -> str:
         return f"<class '{cls.__name__}'>"
 
 
-class Node(metaclass=_NodeType):
+class Node(metaclass=NodeType):
     """`grad_fn` of a tensor. Subclasses, one per operation and set of inputs to differentiate, say how.
 
-    `raw(node, g, xp)` maps the gradient of the result to those of the inputs on raw arrays, `raw0` on NumPy scalars (which
-    0-d arrays become as they are computed with), and `recorded` on tensors, when a graph of the backward is made. Those of
-    declared operations are written when first needed.
+    `raw(node, g, xp)` maps the gradient of the result to those of the inputs on raw arrays, `raw0` on NumPy scalars
+    (which 0-d arrays become as they are computed with), and `recorded` on tensors, when a graph of the backward is
+    made. Those of declared operations are written when first needed.
     """
 
     __slots__ = ("__weakref__", "edges", "hooks", "order", "output_version", "saved", "shapes", "version")
@@ -72,14 +72,20 @@ class Node(metaclass=_NodeType):
     order: int
     output_version: tuple[Version, ...] | None  # the counters of its results, where those have one
     saved: Any  # a tuple, or Freed
-    shapes: tuple[tuple[int, ...], ...] | None  # of the inputs, where one was broadcast
+    shapes: tuple[tuple[int, ...] | None, ...] | None  # of the inputs that were broadcast
     version: int  # the sum of the counters of what it saved
+
+    # Of the classes that declarations make:
+    primitive: Any
+    constants: dict[str, Any]  # further `_saved_*` attributes
+    save: Callable[..., tuple]
+    count: Callable[[Sequence[Any]], int]  # the sum of the counters of what would be saved
+    write: Callable[[str], Callable]
 
     #: names under which `saved` is shown as `_saved_<name>`
     saved_names: tuple[str, ...] = ()
     _outputs = 1  # how many results; 0 for leaves and -1 for an `Output`, so that the engine tells edges apart at once
     releases = False  # whether backward lets the saved values go unless retain_graph is given
-    write: Callable[[str], Callable]
 
     def name(self) -> str:
         """The operation's name, as `AddBackward0`."""

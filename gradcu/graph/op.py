@@ -21,14 +21,14 @@ is conj(f') g = conj(f' conj(g)). Operations that are not declare `holomorphic=F
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import backends
 from ..tensor import Tensor, edge_of, from_array
 from .errors import explain, stale
 from .modes import state
-from .node import Node, Output, make
+from .node import Node, NodeType, Output, make
 from .recorded import namespace
 from .version import InferenceVersion
 from .views import mark_view
@@ -47,7 +47,7 @@ class Primitive:
         self,
         name: str,
         forward: Callable,
-        vjp: dict[str, Callable] | Callable | None = None,
+        vjp: Mapping[str, Callable | None] | Callable | None = None,
         *,
         inputs: int = 1,
         kind: str = "general",
@@ -59,6 +59,7 @@ class Primitive:
         view: bool | str = False,
         jvp: Callable | None = None,
         constants: dict[str, Any] | None = None,
+        saved: dict[str, str] | None = None,
         domain: tuple[float, float] | Sequence[tuple[float, float]] = (-3.0, 3.0),
         samples: Callable | None = None,
     ) -> None:
@@ -76,6 +77,7 @@ class Primitive:
             With outputs=0 there are as many as the forward formula gives, two at least.
         view: the result shares the memory of x; "maybe" if the library decides.
         constants: further `_saved_*` attributes of the node, the same for every call.
+        saved: how PyTorch calls what a formula names in `_saved_*`, where that is not the usual: {"y": "exponent"}.
         domain: the range of values in which tests try it, for all inputs or one each.
         samples: `(make) -> list of argument tuples` for tests, where `make(*shape)` gives an input with values in the
             domain. Elementwise operations need none.
@@ -88,7 +90,7 @@ class Primitive:
         self.several = outputs != 1 and len(self.differentiable) != 1  # whether formulas get a list of gradients
         usual = "".join(p[:1].upper() + p[1:] for p in name.split("_")) + "Backward0"
         self.node_names = node if isinstance(node, dict) else {0: node or usual}
-        self.constants = constants or {}
+        self.constants, self.saved = constants or {}, _SHOWN | (saved or {})
         self.domain, self.samples = domain, samples
         self._nodes: dict[tuple, type[Node]] = {}
         defaults = forward.__defaults__ or ()
@@ -162,7 +164,7 @@ class Primitive:
             raw = tuple(o._array for o in outs)
             positions = self.differentiable or range(len(outs))
             complex_ = raw[positions[0]].dtype.kind == "c"
-            node = self.link(mask, scalars, counted, tensors, edges, attributes, raw, complex_)
+            node: Any = self.link(mask, scalars, counted, tensors, edges, attributes, raw, complex_)
             if not self.outputs:
                 node._outputs = len(outs)
             for i, position in enumerate(positions):
@@ -197,8 +199,8 @@ class Primitive:
     ) -> Node:
         """The node of one call: edges, and of inputs, attributes and result what the wanted formulas name.
 
-        `mask` has a bit for each input that needs a gradient, `scalars` for each that is no tensor; `counted` says that one
-        of them has a version counter.
+        `mask` has a bit for each input that needs a gradient, `scalars` for each that is no tensor; `counted` says
+        that one of them has a version counter.
         """
         key = (complex_,) if self.variadic else (mask, scalars, complex_)
         cls = self._nodes.get(key) or self._make_class(key, mask, scalars, complex_)
@@ -208,8 +210,8 @@ class Primitive:
             full = (out if self.outputs == 1 else out[0]).shape
             if any(s != full for s, t in zip(own, tensors) if isinstance(t, Tensor)):
                 shapes = own
-        version = cls.count(tensors) if counted else 0  # type: ignore[attr-defined]
-        return make(cls, tuple(edges), cls.save(tensors, attributes, out), shapes, version)  # type: ignore[attr-defined]
+        version = cls.count(tensors) if counted else 0
+        return make(cls, tuple(edges), cls.save(tensors, attributes, out), shapes, version)
 
     def _make_class(self, key: tuple, mask: int, scalars: int, complex_: bool) -> type[Node]:
         """The class of nodes for one set of inputs that need a gradient."""
@@ -261,13 +263,14 @@ class Primitive:
         scope = {"saved_version": saved_version}
         saves = "".join(f"{source}, " for source in sources)
         needs = tuple(bool(mask >> i & 1) for i in range(len(self.inputs)))
-        body = {
+        body: dict[str, Any] = {
             "__slots__": () if self.outputs else ("_outputs",),
             "sources": dict(zip(wanted, sources)),
+            "saves": bool(sources),
             "save": staticmethod(eval(f"lambda tensors, attributes, out: ({saves})")),
             "count": staticmethod(eval(f"lambda tensors: {count}", scope)),
             "releases": bool(tensors) or "out" in wanted or "rest" in wanted,
-            "saved_names": (*(_SHOWN.get(n, n) for n in wanted), *self.constants),
+            "saved_names": (*map(self.shown, wanted), *self.constants),
             "constants": self.constants,
             "primitive": self,
             "write": staticmethod(
@@ -279,8 +282,15 @@ class Primitive:
         if self.outputs:
             body["_outputs"] = len(self.differentiable)
         name = self.node_names.get(scalars, self.node_names[0])
-        cls = self._nodes[key] = type(Node)(name, (Node,), body)
+        cls: Any = NodeType(name, (Node,), body)
+        self._nodes[key] = cls
         return cls
+
+
+    def shown(self, name: str) -> str:
+        """The name in `_saved_*` of what formulas call `name`."""
+        base = name.removesuffix("_shape")
+        return self.saved.get(name, name) if base == name else f"{self.saved.get(base, base)}_sym_sizes"
 
 
 registry: dict[str, Primitive] = {}
@@ -293,8 +303,7 @@ def saved_version(counter: Any) -> int:
     if type(counter) is InferenceVersion:
         raise RuntimeError(
             "Inference tensors cannot be saved for backward. To work around you can make a clone to get a "
-            "normal tensor "
-            "and use it in autograd."
+            "normal tensor and use it in autograd."
         )
     return counter.value
 
@@ -303,13 +312,14 @@ def saved_value(node: Node, name: str) -> Any:
     """`node._saved_<name>`."""
     cls = type(node)
     if name in getattr(cls, "constants", ()):
-        return cls.constants[name]  # type: ignore[attr-defined]
+        return cls.constants[name]
     if name not in cls.saved_names:
         raise AttributeError(f"'{cls.__name__}' object has no attribute '_saved_{name}'")
     if type(node.saved) is not tuple:
         raise stale(node)
-    value = node.saved[cls.saved_names.index(name)]
-    return rebuild(node, value) if name == "result" else value
+    position = cls.saved_names.index(name)
+    value = node.saved[position]
+    return rebuild(node, value) if list(cls.sources)[position] == "out" else value
 
 
 __all__ = ["Primitive", "edge_of", "parameters", "rebuild", "registry", "saved_value"]

@@ -25,7 +25,7 @@ class View:
 
     def edge(self, tensor: Tensor) -> Any:
         """The tensor's edge, renewed if the memory has been changed since it was made."""
-        now = tensor._counter.value
+        now = tensor._counter.value  # type: ignore[union-attr]  # views share their base's
         if self.version != now:
             if edge_of(self.base) is not None:
                 if self.kind:
@@ -46,22 +46,19 @@ class View:
 
 def forbidden(t: Tensor, what: str) -> RuntimeError:
     """The error for a view that PyTorch does not follow through changes in place; `what` was done to it."""
-    if t._view.kind == "multi":  # type: ignore[union-attr]
+    if t._view.kind == "multi":
         node = t._node
         name = "a view function" if node is None else (node.node if type(node) is Output else node).name()
         return RuntimeError(
             f"Output {t.output_nr} of {name} is a view and {what}. This view is the output of a function that returns "
             "multiple views. Such functions do not allow the output views to be modified inplace. You should "
-            "replace the "
-            "inplace operation by an out-of-place one."
+            "replace the inplace operation by an out-of-place one."
         )
     return RuntimeError(
         f"A view was created in no_grad mode and {what} with grad mode enabled. Given that this use case is "
-        "ambiguous and "
-        "error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both "
-        "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
-        "the inplace "
-        "to be tracked)."
+        "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
+        "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+        "want the inplace to be tracked)."
     )
 
 
@@ -100,6 +97,9 @@ class CopySlices(Node):
     """The history of a base after a change through a view: the rest of it comes from before, the view's part is new."""
 
     __slots__ = ("order_of_axes", "own", "steps")
+    own: Any  # the gradient that the change before left to this one, to write in
+    steps: tuple
+    order_of_axes: tuple[int, ...] | None
     raw0 = staticmethod(by_array)
 
     @staticmethod
@@ -140,8 +140,7 @@ def check_inplace(t: Tensor, part: bool = False, recorded: bool = False) -> None
         if not state.inference:
             raise RuntimeError(
                 "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
-                "to get a "
-                "normal tensor before doing inplace update."
+                "to get a normal tensor before doing inplace update."
             )
         return
     if not state.grad:

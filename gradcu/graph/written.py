@@ -42,16 +42,18 @@ def write_record(op: Any) -> Callable:
                 x_array, x_edge = x, None
                 scalars |= 1
             ...
-            try: result = forward(host, x_array, y_array) if xp is host else ...
+            xp = xp or host
+            try: result = (forward if xp is host else xp.guarded(forward))(xp, x_array, y_array)
             except Exception as error: raise explain(name, inputs, error) from error
             out = from_array(result)
             if mask and state.grad:
-                kind = out._array.dtype.kind
+                result = out._array
+                kind = result.dtype.kind
                 if kind in "fcV":
                     key = (mask, scalars, kind == "c")
                     cls = nodes.get(key) or make_class(key, *key)
                     version = cls.count(inputs) if counted else 0
-                    out._node = make(cls, (x_edge, y_edge), cls.save(inputs, attributes, out._array), None, version)
+                    out._node = make(cls, (x_edge, y_edge), cls.save(inputs, attributes, result), None, version)
                     out._rg = True
             return out
     """
@@ -75,10 +77,13 @@ def write_record(op: Any) -> Callable:
         ]
     arrays = ", ".join(f"{x}_array" for x in op.inputs)
     edges = ", ".join(f"{x}_edge" for x in op.inputs)
+    settings = "".join(f", {a}" for a in op.attributes)
+    if op.attributes:
+        lines.append(f"    {', '.join(op.attributes)}, = attributes")
     lines += [
         "    xp = xp or host",
         "    try:",
-        f"        result = (forward if xp is host else xp.guarded(forward))(xp, {arrays}, *attributes)",
+        f"        result = (forward if xp is host else xp.guarded(forward))(xp, {arrays}{settings})",
         "    except Exception as error:",
         "        raise explain(name, inputs, error) from error",
         "    out = from_array(result)",
@@ -86,12 +91,13 @@ def write_record(op: Any) -> Callable:
     if op.vjp is not None:
         lines += [
             "    if mask and state.grad:",
-            "        kind = out._array.dtype.kind",
+            "        result = out._array",
+            "        kind = result.dtype.kind",
             "        if kind in 'fcV':",
             "            key = (mask, scalars, kind == 'c')",
             "            cls = nodes.get(key) or make_class(key, *key)",
             "            version = cls.count(inputs) if counted else 0",
-            f"            out._node = make(cls, ({edges},), cls.save(inputs, attributes, out._array), None, version)",
+            f"            out._node = make(cls, ({edges},), cls.save(inputs, attributes, result), None, version)",
             "            out._rg = True",
         ]
     if op.view:
@@ -201,35 +207,34 @@ def write_backward(
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)
 
 
-def _kernel(op: Any, formulas: Sequence[Callable | None], wanted: Sequence[str], tensors: Sequence[str]) -> tuple[Any, str]:
+def _kernel(
+    op: Any, formulas: Sequence[Callable | None], wanted: Sequence[str], tensors: Sequence[str]
+) -> tuple[Any, str]:
     """The formulas as one compiled kernel for large arrays, and the text that calls it."""
-    arrays = [n for n in wanted if n in tensors or n == "out"]
-    settings = [n for n in wanted if n not in arrays]
+    wanted_by = [(i, f, parameters(f)[2:]) for i, f in enumerate(formulas) if f is not None]
 
-    def trace(xp: Any, symbols: Sequence[Any], given: tuple) -> list[Any]:
-        value = dict(zip(["g", *arrays, *settings], [*symbols, *given], strict=True))
-        return [f(xp, value["g"], *(value[n] for n in parameters(f)[2:])) for f in formulas if f is not None]
+    def formula(xp: Any, g: Any, *values: Any) -> list[Any]:
+        value = dict(zip(wanted, values, strict=True))
+        return [f(xp, g, *(value[n] for n in names)) for _, f, names in wanted_by]
 
-    positions = [i for i, f in enumerate(formulas) if f is not None]
-    compiled = native.Kernel(f"{op.name} backward", trace)
+    compiled = native.Kernel(formula)
 
-    def kernel(values: tuple, given: tuple) -> list[Any] | None:
-        results = compiled(values, given)
+    def kernel(*values: Any) -> list[Any] | None:
+        results = compiled(*values)
         if results is None or len(results) == len(formulas):
             return results
         spread: list[Any] = [None] * len(formulas)
-        for i, r in zip(positions, results, strict=True):
+        for (i, _, _), r in zip(wanted_by, results, strict=True):
             spread[i] = r
         return spread
 
-    values = "".join(f"{n}._array, " if n in tensors else f"{n}, " for n in arrays)
-    return kernel, f"kernel((g, {values}), ({''.join(f'{n}, ' for n in settings)}))"
+    return kernel, f"kernel(g{''.join(f', {n}._array' if n in tensors else f', {n}' for n in wanted)})"
 
 
 def rebuild(node: Node, out: Any) -> Any:
     """The saved result as a tensor around its node, when a graph of the backward is made."""
     if type(out) is tuple:
-        positions = node.primitive.differentiable  # type: ignore[attr-defined]
+        positions = node.primitive.differentiable
         several = len(positions) > 1
         return tuple(
             None

@@ -20,7 +20,7 @@ T = TypeVar("T")
 def typename(value: Any) -> str:
     """The name of a value's type, with its module unless built in, for errors."""
     if isinstance(value, Tensor):
-        return value.type()  # type: ignore[attr-defined]
+        return value.type()
     kind = value if isinstance(value, type) else type(value)
     return kind.__qualname__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -392,7 +392,7 @@ class Module:
 
     def type(self, dst_type: dtype | str) -> Self:
         """Convert all parameters and buffers."""
-        return self._apply(lambda t: t.type(dst_type))  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.type(dst_type))
 
     def float(self) -> Self:
         """Convert floating parameters and buffers to float32."""

@@ -27,7 +27,7 @@ def _rnn_relu(gates: Tensor, h: Any, w: Tensor, b: Tensor | None) -> Tensor:
 
 def _gru(gates: Tensor, h: Any, w: Tensor, b: Tensor | None) -> Tensor:
     """r, z = sigmoid(...), n = tanh(x_n + r · h_n), h = (1 - z) · n + z · h: Cho et al., 2014."""
-    (x_r, x_z, x_n), (h_r, h_z, h_n) = gates.chunk(3, -1), F.linear(h, w, b).chunk(3, -1)  # type: ignore[attr-defined]
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = gates.chunk(3, -1), F.linear(h, w, b).chunk(3, -1)
     r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
     n = (x_n + r * h_n).tanh()
     return n + z * (h - n)

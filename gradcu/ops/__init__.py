@@ -50,6 +50,7 @@ from . import (
     special,
     spectrum,
     statistics,
+    stft,
     vision,
     windows,
     write,

@@ -35,11 +35,13 @@ leaky_relu_ = Activation(
     "leaky_relu",
     lambda xp, x, slope=0.01: xp.maximum(x, slope * x) if 0 <= slope <= 1 else xp.where(x > 0, x, slope * x),
     lambda xp, g, x, slope: xp.where(x > 0, g, g * slope),
+    saved={"slope": "negative_slope"},
 )
 hardtanh_ = Activation(
     "hardtanh",
     lambda xp, x, low=-1.0, high=1.0: xp.minimum(xp.maximum(x, low), high),
     lambda xp, g, x, low, high: xp.where((x <= low) | (x >= high), 0, g),
+    saved={"low": "min_val", "high": "max_val"},
     kinds="if",
 )
 threshold_ = Activation(
@@ -52,11 +54,13 @@ hardshrink_ = Activation(
     "hardshrink",
     lambda xp, x, limit=0.5: xp.where((x >= -limit) & (x <= limit), 0, x),
     lambda xp, g, x, limit: xp.where((x >= -limit) & (x <= limit), 0, g),
+    saved={"limit": "lambd"},
 )
 softshrink_ = Activation(
     "softshrink",
     lambda xp, x, limit=0.5: x - xp.minimum(xp.maximum(x, -limit), limit),
     lambda xp, g, x, limit: xp.where((x >= -limit) & (x <= limit), 0, g),
+    saved={"limit": "lambd"},
 )
 hardsigmoid_ = Activation(
     "hardsigmoid",
@@ -187,7 +191,7 @@ def rrelu(
 
 
 def _rrelu(input: Tensor, lower: float, upper: float) -> Tensor:
-    return prelu_.apply((input, input.detach().clone().uniform_(lower, upper)))  # type: ignore[arg-type]
+    return prelu_.apply((input, input.detach().clone().uniform_(lower, upper)))
 
 
 _rrelu_in_place = make_inplace(_rrelu, "rrelu_")
@@ -200,11 +204,11 @@ def _elu(xp: Any, x: Any, alpha: float = 1.0, scale: float = 1.0, inner: float =
 
 
 def _elu_x(xp: Any, g: Any, x: Any, alpha: float, scale: float, inner: float) -> Any:
-    below = xp.exp(inner * xp.where(x > 0, 0, x))
-    return g * xp.where(x > 0, scale, (alpha * scale * inner) * below)
+    below = xp.exp(inner * xp.where(x <= 0, x, 0))
+    return g * xp.where(x <= 0, (alpha * scale * inner) * below, scale)
 
 
-elu_ = Activation("elu", _elu, _elu_x)
+elu_ = Activation("elu", _elu, _elu_x, saved={"inner": "input_scale"})
 celu_ = Activation("celu", _elu, _elu_x)
 silu_ = Activation(
     "silu",
@@ -224,6 +228,7 @@ softplus_ = Activation(
         x * beta > limit, x, xp.log1p(xp.exp(xp.minimum(x * beta, limit))) / beta
     ),
     lambda xp, g, x, beta, limit: xp.where(x * beta > limit, g, g * xp.sigmoid(x * beta)),
+    saved={"limit": "threshold"},
 )
 
 
@@ -343,12 +348,18 @@ def _gelu_tanh_x(xp: Any, g: Any, x: Any) -> Any:
     return g * (0.5 * (1 + t) + (0.5 * _TANH) * (x * (1 - t * t)) * (1 + (3 * _CUBIC) * square))
 
 
-gelu_ = Activation("gelu", lambda xp, x: 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5))), _gelu_x)
+gelu_ = Activation(
+    "gelu",
+    lambda xp, x: 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5))),
+    _gelu_x,
+    constants={"approximate": "none"},
+)
 gelu_tanh = Activation(
     "gelu_tanh",
     lambda xp, x: 0.5 * x * (1 + xp.tanh(_TANH * (x * (1 + _CUBIC * (x * x))))),
     _gelu_tanh_x,
     node="GeluBackward0",
+    constants={"approximate": "tanh"},
 )
 
 

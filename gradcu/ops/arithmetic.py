@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
-from ..graph.elementwise import Elementwise, is_number, write_out
+from ..graph.elementwise import Elementwise, is_number
+from ..graph.out import write_out
 from ..tensor import Tensor
 from .expose import expose
 
@@ -28,7 +29,7 @@ def operator(p: Elementwise, name: str, doc: str, *, numbers: str = "right") -> 
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         if result is NotImplemented:
             raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
-        return result if out is None else write_out(result, out, name)
+        return result if out is None else write_out(result, out, name, (input, other))
 
     function.ufunc = p.ufunc  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name
@@ -246,7 +247,7 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None, out: Ten
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
     result = (divide_down if rounding_mode == "floor" else divide_truncated).apply((input, other))
-    return result if out is None else write_out(result, out, "div")
+    return result if out is None else write_out(result, out, "div", (input, other))
 
 
 true_divide = expose(inplace=True)(
@@ -325,10 +326,11 @@ power = Elementwise(
     _pow_x,
     _pow_y,
     node={0: "PowBackward1", 1: "PowBackward2", 2: "PowBackward0"},
+    saved={"y": "exponent"},
     kinds="ifc",
     domain=((0.3, 3.0), (-2.0, 2.0)),
 )
-square_ = Elementwise("square", "square", lambda xp, g, x: g * (2 * x), node="PowBackward0", kinds="ifc")
+square_ = Elementwise("square", "square", lambda xp, g, x: g * (2 * x), node="PowBackward0", kinds="ifc", constants={"exponent": 2})
 sqrt = Elementwise("sqrt", "sqrt", lambda xp, g, out: g / (2 * out), result="float", domain=(0.1, 3.0))
 rsqrt = Elementwise(
     "rsqrt",
@@ -397,6 +399,7 @@ addcmul_ = Elementwise(
     lambda xp, g: g,
     lambda xp, g, z, value: g * (value * z),
     lambda xp, g, y, value: g * (value * y),
+    saved={"y": "tensor1", "z": "tensor2"},
     operands=3,
 )
 addcdiv_ = Elementwise(
@@ -405,6 +408,7 @@ addcdiv_ = Elementwise(
     lambda xp, g: g,
     lambda xp, g, z, value: g * (value / z),
     lambda xp, g, y, z, value: -g * (value * y / (z * z)),
+    saved={"y": "tensor1", "z": "tensor2"},
     operands=3,
     domain=((-3.0, 3.0), (-3.0, 3.0), (0.5, 3.0)),
 )

@@ -38,6 +38,11 @@ def scaled_dot_product_attention(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim(): "
             f"{query.ndim}, key.dim(): {key.ndim} and value.dim(): {value.ndim} instead."
         )
+    if attn_mask is not None and not (attn_mask.dtype.is_floating_point or attn_mask.dtype is dtypes.bool):
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+            f"{attn_mask.dtype} and  query.dtype: {query.dtype} instead."
+        )
     if is_causal and attn_mask is not None:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa and key.shape[-3] != query.shape[-3]:

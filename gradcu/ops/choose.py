@@ -39,7 +39,7 @@ masked_fill_ = Masked(
 )
 
 
-@expose(out=True)
+@expose(out="same")
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` holds, else `other`, broadcast and promoted; either may be a number.
 
@@ -52,11 +52,12 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     if not isinstance(condition, Tensor):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        return condition.nonzero(as_tuple=True)
     if condition._array.dtype.kind != "b":
         if condition._array.dtype.itemsize != 1 or condition._array.dtype.kind != "u":
             raise RuntimeError(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{condition.dtype.type_name}"
             )
         condition = condition.to(dtypes.bool)
     return where_.apply((condition, input, other))
@@ -174,12 +175,13 @@ clip_ = Elementwise(
     _clip_low,
     _clip_high,
     node={0: "ClampBackward0", 6: "ClampBackward1"},
+    saved={"low": "min", "high": "max"},
     operands=3,
     kinds="bif",
 )
 
 
-@expose("clip", inplace=True, out=True)
+@expose("clip", inplace=True, out="same")
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], which are numbers, tensors or None for no limit; `max` where min > max.
 
@@ -199,13 +201,13 @@ def _clamped(input: Tensor, low: Any, high: Any, name: str) -> Tensor:
     return clip_.apply((input, low, high))
 
 
-@expose(inplace=True, out=True)
+@expose(inplace=True, out="same")
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """At least `min`, a number or a tensor."""
     return _clamped(input, min, None, "clamp_min")
 
 
-@expose(inplace=True, out=True)
+@expose(inplace=True, out="same")
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """At most `max`, a number or a tensor."""
     return _clamped(input, None, max, "clamp_max")

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
 from ..graph.elementwise import Elementwise
+from ..graph.inplace import inplace
 from ..tensor import Tensor
 from .arithmetic import operator
 from .elementwise import public
 from .expose import expose
 
 # --- comparisons ---
+
+
+def _apart(compare: Callable) -> Callable:
+    """`compare` for its in-place form: the result, though not of booleans, has no gradient for what it replaces."""
+
+    @functools.wraps(compare)
+    def function(input: Tensor, other: Any) -> Tensor:
+        result = compare(input, other)
+        return input.clone().zero_() + result if input.requires_grad else result
+
+    return function
+
 
 for _name, _function, _alias, _kinds, _doc in (
     ("eq", "equal", "", "bifc", "Whether elements are equal."),
@@ -24,7 +39,9 @@ for _name, _function, _alias, _kinds, _doc in (
     _p = Elementwise(_function, _function, result="bool", kinds=_kinds, operands=2)
     if _kinds == "bif":
         _doc += " Raises RuntimeError for complex numbers, which have no order."
-    expose(*filter(None, [_alias]), inplace=True)(operator(_p, _name, _doc))
+    _f = expose(*filter(None, [_alias]))(operator(_p, _name, _doc))
+    for _own in filter(None, [_name, _alias]):
+        setattr(Tensor, f"{_own}_", inplace(_apart(_f), f"{_own}_"))
     setattr(Tensor, f"__{_name}__", _p.binary())
 
 
@@ -49,7 +66,7 @@ def isclose(
     Raises RuntimeError if the dtypes differ or a tolerance is negative.
     """
     if input.dtype is not other.dtype:
-        raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
+        raise RuntimeError(f"{input.dtype.type_name} did not match {other.dtype.type_name}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")

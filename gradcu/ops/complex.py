@@ -172,7 +172,7 @@ def conj(input: Tensor) -> Tensor:
     return conj_.record((input,)) if input.dtype.is_complex else input
 
 
-@expose(inplace=True, out=True)
+@expose(inplace=True, out="same")
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugate, copied."""
     return conj(input)
@@ -196,7 +196,7 @@ def angle(input: Tensor) -> Tensor:
     return angle_.apply((input,))
 
 
-@expose(method=False, out=True, name="complex")
+@expose(method=False, out="same", name="complex")
 def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     """The complex tensor of these parts.
 
@@ -207,19 +207,26 @@ def complex_of(real: Tensor, imag: Tensor) -> Tensor:
             raise TypeError(f"complex(): argument '{name}' must be Tensor, not {type(t).__name__}")
     if real.dtype.category != 2 or imag.dtype.category != 2:
         raise RuntimeError(
-            f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype} and {imag.dtype}"
+            f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.type_name} and "
+            f"{imag.dtype.type_name}"
         )
     if real.dtype is not imag.dtype:
         raise RuntimeError(
-            f"Expected object of scalar type {real.dtype} but got scalar type {imag.dtype} for second argument"
+            f"Expected object of scalar type {real.dtype.type_name} but got scalar type {imag.dtype.type_name} for "
+            "second argument"
         )
     return complex_.apply((real, imag))
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="same")
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """The complex tensor with these lengths and angles. Raises RuntimeError unless both have one floating dtype."""
     for name, t in (("abs", abs), ("angle", angle)):
         if not isinstance(t, Tensor):
             raise TypeError(f"polar(): argument '{name}' must be Tensor, not {type(t).__name__}")
+    if abs.dtype is not angle.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {abs.dtype.type_name} but got scalar type {angle.dtype.type_name} for "
+            "second argument"
+        )
     return complex_of(abs * angle.cos(), abs * angle.sin())

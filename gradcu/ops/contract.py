@@ -284,7 +284,10 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     else:
         raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}")
     if not values:
-        raise RuntimeError("einsum(): must provide at least one operand")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its "
+            "subscripts list"
+        )
     try:
         plan = _plan(equation, tuple([t._array.shape for t in values]))
     except AttributeError:
@@ -311,7 +314,7 @@ def _numbered(flat: tuple) -> tuple[list[Any], Any]:
     return list(flat[: 2 * len(sides) : 2]), (tuple(sides), last)
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="same")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum of products over the last `dims` dimensions of `a` and the first of `b`, or over two lists of dimensions.
 
@@ -404,7 +407,7 @@ cross_ = Primitive(
 )
 
 
-@expose(out=True)
+@expose(out="same")
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product along a dimension of length 3: the first such, unless named."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
@@ -416,7 +419,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return _cross(input, other, dim)
 
 
-@expose(function=False, method=False, out=True, name="linalg.cross")
+@expose(function=False, method=False, out="same", name="linalg.cross")
 def _cross(input: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     """The cross product along `dim`, which is 3 long; other dimensions broadcast."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):

@@ -261,6 +261,7 @@ convolution_input = Primitive(
     },
     inputs=2,
     node="ConvolutionBackward0",
+    saved={"x": "input", "w": "weight"},
     samples=_samples("input"),
 )
 convolution_weight = Primitive(

@@ -106,6 +106,8 @@ def parse_to(
             raise TypeError(f"to() received an invalid combination of arguments - got {type(a).__name__}")
     if len(rest) > 1:
         copy = rest[1]
+    if dtype is not None and not isinstance(dtype, dtypes.dtype):
+        raise TypeError(f"to() received an invalid combination of arguments - got dtype={type(dtype).__name__}")
     return (None if device is None else devices.device(device)), dtype, copy
 
 

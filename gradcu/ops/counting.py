@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends, dtypes
+from ..graph.elementwise import is_number
 from ..return_types import named
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose
@@ -156,7 +157,7 @@ def _search(
     return from_array(xp.asarray(found).astype("int32" if out_int32 else "int64"))
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="same")
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -176,7 +177,7 @@ def searchsorted(
     return _search(sorted_sequence, input, out_int32, right, side, sorter, "gradcu.searchsorted")
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="same")
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the bucket between `boundaries`, a sorted vector, that each element falls into."""
     if boundaries.ndim != 1:
@@ -184,12 +185,15 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     return _search(boundaries, input, out_int32, right, None, None, "gradcu.searchsorted")
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="same")
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each of `elements` is among `test_elements` (not among them, with `invert`)."""
     given = [t for t in (elements, test_elements) if isinstance(t, Tensor)]
     if not given:
         raise TypeError("isin() takes at least one tensor")
+    for t in (elements, test_elements):
+        if not isinstance(t, Tensor) and not is_number(t):
+            raise TypeError(f"isin(): arguments must be Tensors or Numbers, not {type(t).__name__}")
     xp = backends.namespaces[type(given[0]._array)]
     a, b = (t._array if isinstance(t, Tensor) else xp.asarray(t) for t in (elements, test_elements))
     for t in given:
@@ -226,7 +230,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return from_array(counts)
 
 
-@expose(out=True)
+@expose(out="same")
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall into each of `bins` equal parts of [min, max] (of all elements' range if both are 0).
 

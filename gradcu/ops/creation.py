@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, devices, dtypes
-from ..graph.elementwise import is_number, write_out
+from ..graph.elementwise import is_number
+from ..graph.out import write_out
 from ..layouts import layout as Layout
 from ..layouts import memory_format as MemoryFormat
 from ..layouts import preserve_format, strided
@@ -21,7 +22,7 @@ def finish(array: Any, requires_grad: bool = False, pin_memory: bool = False) ->
     """A new leaf around an array."""
     t = from_array(array)
     if pin_memory:
-        t = t.pin_memory()  # type: ignore[attr-defined]
+        t = t.pin_memory()
     if requires_grad:
         if array.dtype.kind in "biu":
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")

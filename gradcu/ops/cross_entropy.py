@@ -64,6 +64,11 @@ def _picked(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> Any:
     return -xp.sum(loss) if total else -loss[:, 0]
 
 
+def _finite(xp: Any, shares: Any) -> Any:
+    """`shares` with 0 for 0 / 0: where every target is ignored the mean is NaN, and yet has no gradient."""
+    return xp.where(shares == shares, shares, 0)
+
+
 def _cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> tuple[Any, Any]:
     logp = x - xp.max(x, axis=1, keepdims=True)
     logp -= xp.log(xp.sum(xp.exp(logp), axis=1, keepdims=True))
@@ -77,7 +82,7 @@ def _vjp_cross_entropy(
     p = xp.exp(rest[0])
     x_grad: Any = None
     if needs[0] and g_loss is not None:
-        each = (g_loss if total else xp.expand_dims(g_loss, 1)) * shares
+        each = (g_loss if total else xp.expand_dims(g_loss, 1)) * _finite(xp, shares)
         x_grad = p * each - xp.put_class(each, classes, x_shape[1])
     if needs[0] and g_logp is not None:
         more = g_logp - p * xp.sum(g_logp, axis=1, keepdims=True)
@@ -102,7 +107,7 @@ nll = Primitive(
     _picked,
     {
         "x": lambda xp, g, x_shape, classes, shares, total: xp.put_class(
-            -(g if total else xp.expand_dims(g, 1)) * shares, classes, x_shape[1]
+            -(g if total else xp.expand_dims(g, 1)) * _finite(xp, shares), classes, x_shape[1]
         ),
         "shares": lambda xp, g, x, classes, total: -xp.take_class(x, classes) * (g if total else xp.expand_dims(g, 1)),
     },
@@ -125,6 +130,8 @@ def _class_shares(
     Raises RuntimeError or ValueError where shapes do not fit, IndexError for a class that is not there.
     """
     x, t = input._array, target._array
+    if input.dtype.category < 2:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input.dtype.type_name}'")
     if not x.ndim:
         raise ValueError(f"Expected 1 or more dimensions (got {x.ndim})")
     if x.ndim == 1:

@@ -161,7 +161,7 @@ def _leaves(data: Any, found: set[dtypes.dtype], outermost: bool = False) -> boo
                 d.dtype if isinstance(d, Tensor) else dtypes.from_numpy(d.dtype) for d in data if type(d) is kind
             )
         elif issubclass(kind, str):
-            if outermost:
+            if outermost or not isinstance(next(iter(data)), str):
                 raise TypeError(f"new(): invalid data type '{kind.__name__}'")
             raise ValueError(f"too many dimensions '{kind.__name__}'")
         elif _is_sequence(next(d for d in data if type(d) is kind)):

@@ -184,7 +184,7 @@ def check_system(name: str, a: Tensor, b: Tensor, left: bool = True) -> None:
         )
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """X in A X = B, or in X A = B without `left`, where only one triangle of A is looked at.
 
@@ -232,6 +232,7 @@ cholesky_ = Primitive(
     {"x": _cholesky_x},
     holomorphic=False,
     node="LinalgCholeskyExBackward0",
+    saved={"out": "L"},
     domain=(0.5, 2.0),
     samples=lambda make: [(make(1, 1),), (make(2, 1, 1),)],  # larger ones must stay symmetric: see the tests of linalg
 )
@@ -275,7 +276,7 @@ def _factor(name: str, A: Tensor, upper: bool, check: bool) -> tuple[Tensor, Ten
     return transposed(L, True) if upper else L, from_array(info)
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L L^H, or its adjoint with `upper`, of positive-definite matrices.
 
@@ -287,7 +288,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 expose(out=True, name="cholesky")(lambda input, upper=False: _factor("cholesky", input, upper, True)[0])
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
     """(L, info): `cholesky`, where info is 0 or the order of the leading minor that is not positive-definite."""
     return named("linalg_cholesky_ex", "L info")(*_factor("linalg.cholesky_ex", A, upper, check_errors))
@@ -398,7 +399,7 @@ def _qr_of(A: Tensor, mode: str) -> tuple[Any, Any]:
     return q, functions["cat"]([r, rest], -1)
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def qr(A: Tensor, mode: str = "reduced") -> Any:
     """(Q, R) with A = Q R, Q of orthonormal columns and R upper triangular.
 

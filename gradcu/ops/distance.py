@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends
-from ..tensor import Tensor, from_array
-from .expose import expose, functions
+from ..tensor import Tensor, from_array, wrap_dim
+from .expose import expose, functions, namespaces
 from .loss import check_reduction, legacy, reduced
 
 
@@ -40,6 +40,23 @@ def normalize(
     """input / max(its p-norm along `dim`, eps)."""
     length = functions["norm"](input, p, dim, True).clamp(min=eps)
     return functions["div"](input, length.expand_as(input), out=out)
+
+
+@expose(inplace=True, out=True)
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Each slice along `dim` scaled down to a `p`-norm of `maxnorm` where it is longer.
+
+    Raises RuntimeError for fewer than two dimensions, and unless p > 0 and maxnorm >= 0.
+    """
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    own = wrap_dim(dim, input.ndim)
+    length = namespaces["linalg"]["vector_norm"](input, p, tuple(d for d in range(input.ndim) if d != own), True)
+    return input * functions["where"](length > maxnorm, maxnorm / (length + 1e-7), 1)
 
 
 @expose(into="nn.functional", method=False)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..graph.elementwise import Elementwise, write_out
+from ..graph.elementwise import Elementwise
+from ..graph.out import write_out
 from ..graph.op import Primitive
 from ..return_types import named
 from ..tensor import Tensor
@@ -134,7 +135,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     if decimals == 0:
         return _round(input, out=out)
     result = round_decimals.apply((input,), (decimals,))
-    return result if out is None else write_out(result, out, "round")
+    return result if out is None else write_out(result, out, "round", (input,))
 
 
 # --- signs ---

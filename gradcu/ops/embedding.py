@@ -42,6 +42,7 @@ take_rows = Primitive(
     {"x": lambda xp, g, x_shape, index, skip: xp.add_rows(g, index, x_shape[0], skip)},
     inputs=2,
     node="EmbeddingBackward0",
+    saved={"index": "indices"},
     samples=lambda make: [(make(4, 3), _indices([1, 3], [1, 0]), None)],
 )
 add_rows = Primitive(
@@ -196,7 +197,7 @@ def embedding_bag(
             raise ValueError("offsets has to be a 1D Tensor")
         starts = backends.to_host(offsets._array)
         if len(starts) and int(starts[0]):
-            raise ValueError(
+            raise RuntimeError(
                 "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
                 f"However, got {int(starts[0])}"
             )

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..graph.elementwise import write_out
+from ..graph.out import write_out
 from ..graph.inplace import inplace as make_inplace
 from ..tensor import Tensor
 
@@ -21,20 +21,22 @@ def expose(
     function: bool = True,
     method: bool = True,
     inplace: bool = False,
-    out: bool = False,
+    out: bool | str = False,
     into: str | tuple[str, ...] = (),
     name: str = "",
 ) -> Callable[[Callable], Callable]:
     """Decorator: make a function public under its name and `aliases`.
 
     function: as `gradcu.<name>`. method: as `Tensor.<name>`. inplace: as `Tensor.<name>_`, too. out: give it an
-    `out=` argument. into: further namespaces ("nn.functional", "special", ...), where an alias may be meant by
+    `out=` argument; a text is a rule for it, as in `write_out`. into: further namespaces ("nn.functional", "special", ...), where an alias may be meant by
     "special.expit". name: if it is not the function's own.
     """
 
     def decorate(f: Callable) -> Callable:
-        own = name or f.__name__
-        public = with_out(f, own) if out else f
+        own, given = name or f.__name__, f
+        if (function or method) and "dim" in getattr(f, "__annotations__", ()):
+            f = with_numpy_names(f)
+        public = with_out(f, own, "" if out is True else out) if out else f
         for n in (own, *aliases):
             space, _, short = n.rpartition(".")
             if space:
@@ -51,7 +53,7 @@ def expose(
                 setattr(Tensor, f"{n}_", in_place)
                 if function and n + "_" in FUNCTIONS_IN_PLACE:
                     functions[f"{n}_"] = in_place
-        return f
+        return given
 
     return decorate
 
@@ -65,17 +67,32 @@ FUNCTIONS_IN_PLACE = frozenset(
 )
 
 
-def with_out(f: Callable, name: str) -> Callable:
-    """`f` with an `out=` argument: a tensor, or a tuple of them for several results."""
+def with_numpy_names(f: Callable) -> Callable:
+    """`f` that takes NumPy's names `axis` and `keepdims`, too."""
+
+    @functools.wraps(f)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for numpy_name, own in (("axis", "dim"), ("keepdims", "keepdim")):
+                if numpy_name in kwargs:
+                    kwargs[own] = kwargs.pop(numpy_name)
+        return f(*args, **kwargs)
+
+    return function
+
+
+def with_out(f: Callable, name: str, rule: str = "") -> Callable:
+    """`f` with an `out=` argument: a tensor, or a tuple of them for several results. `rule` is `write_out`'s."""
 
     @functools.wraps(f)
     def function(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         result = f(*args, **kwargs)
         if out is None:
             return result
-        if isinstance(out, (tuple, list)):
-            written = [write_out(r, o, name) for r, o in zip(result, out, strict=True)]
-            return type(result)(written) if hasattr(result, "_fields") is False else type(result)(*written)
-        return write_out(result, out, name)
+        inputs = (*args, *kwargs.values())
+        if isinstance(result, tuple) and isinstance(out, (tuple, list)):
+            written = [write_out(r, o, name, inputs, rule) for r, o in zip(result, out, strict=True)]
+            return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
+        return write_out(result, out, name, inputs, rule)
 
     return function

@@ -83,14 +83,14 @@ def _amax_amin(name: str, p: Primitive, doc: str) -> Any:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc + " Elements that tie share the gradient equally."
-    return expose(out=True)(function)
+    return expose(out="same")(function)
 
 
 amax = _amax_amin("amax", amax_, "The largest element, of all or over `dim`; NaN if there is one.")
 amin = _amax_amin("amin", amin_, "The smallest element, of all or over `dim`; NaN if there is one.")
 
 
-@expose(out=True)
+@expose(out="same")
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(min, max), of all elements or over `dim`, as a named tuple."""
     a = _array(input, "aminmax", "aminmax_cpu")
@@ -134,7 +134,7 @@ def _max_min(name: str, whole: Primitive, at: Primitive, pair: Any) -> None:
     >>> {name}(tensor([[1.0, 3.0], [2.0, 0.0]]), dim=1).indices
     tensor({"[1, 0]" if name == "max" else "[0, 1]"})
     """
-    expose(out=True)(function)
+    expose(out="same")(function)
 
 
 def where_extreme(a: Any, axis: int, keepdims: bool, name: str) -> Any:
@@ -166,7 +166,7 @@ def _arg(name: str, extreme: str) -> None:
     best = "largest" if extreme == "max" else "smallest"
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Where the {best} element (the first of several, NaN before all) is, flattened or over `dim`."
-    expose(out=True)(function)
+    expose(out="same")(function)
 
 
 _arg("argmax", "max")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, devices, dtypes
-from ..graph.elementwise import write_out
+from ..graph.out import write_out
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions

@@ -243,7 +243,7 @@ def _shaped(result: Tensor, like: Tensor) -> Tensor:
     return result if like._array.ndim else result.reshape(())
 
 
-@expose(out=True)
+@expose(out="same apart")
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """The elements that `index` names along `dim`: out[i][j] = input[index[i][j]][j] for dim 0. Of the index's shape.
 
@@ -255,7 +255,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return _shaped(gather_.record((x, i), (axis,)), index)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
 ) -> Tensor:
@@ -279,7 +279,7 @@ def scatter(
     return _shaped(scatter_number.record((x, i), (axis, y)), input)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` plus the elements of `src` where `index` names them along `dim`; those for one element all count."""
     x, axis, i, y = _checked("scatter_add", input, dim, index, src)
@@ -288,7 +288,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return _shaped(scatter_add_.record((x, i, y), (axis,)), input)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def scatter_reduce(
     input: Tensor,
     dim: int,
@@ -430,7 +430,8 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
     if source is not None:
         if source.dtype is not input.dtype:
             raise RuntimeError(
-                f"{name}(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type"
+                f"{name}(): self ({input.dtype.type_name}) and source ({source.dtype.type_name}) must have the same "
+                "scalar type"
             )
         if not source._array.ndim:
             source = source.reshape((1,) * x._array.ndim)
@@ -458,7 +459,7 @@ def _vector(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
     return x, axis, i, source
 
 
-@expose(out=True)
+@expose(out="same apart")
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices along `dim` that the vector `index` names, as a copy.
 
@@ -468,14 +469,14 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _shaped(index_select_.record((x, i), (axis,)), input)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """`input` plus alpha times the slices of `source` at the places that `index` names along `dim`."""
     x, axis, i, y = _vector("index_add_", input, dim, index, source)
     return _shaped(index_add_.record((x, i, y if alpha == 1 else y * alpha), (axis,)), input)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`input` with the slices of `source` at the places that `index` names along `dim`."""
     x, axis, i, y = _vector("index_copy_", input, dim, index, source)
@@ -501,7 +502,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return _shaped(index_fill_.record((x, i), (axis, value)), input)
 
 
-@expose(out=True, inplace=True)
+@expose(out="same", inplace=True)
 def index_reduce(
     input: Tensor,
     dim: int,

@@ -80,7 +80,7 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     Raises RuntimeError where there is no such device, and for tensors that are on one.
     """
     if self.is_cuda:
-        raise RuntimeError(f"cannot pin '{self.type()}': only dense CPU tensors can be pinned")  # type: ignore[attr-defined]
+        raise RuntimeError(f"cannot pin '{self.type()}': only dense CPU tensors can be pinned")
     return self if is_pinned(self) else from_array(backends.cuda().pinned(self._array))
 
 
@@ -150,7 +150,7 @@ def _deepcopy(self: Tensor, memo: dict) -> Tensor:
 
 
 Tensor.__reduce_ex__ = _reduce_ex  # type: ignore[method-assign, assignment]
-Tensor.__deepcopy__ = _deepcopy  # type: ignore[attr-defined]
+Tensor.__deepcopy__ = _deepcopy  # type: ignore[method-assign, assignment]
 
 # --- questions ---
 
@@ -177,6 +177,7 @@ def _question(name: str) -> None:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = method.__doc__
+    function.__annotations__["return"] = method.__annotations__["return"]
     expose(method=False)(function)
 
 

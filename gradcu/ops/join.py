@@ -160,7 +160,7 @@ def _promoted(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     return [t.to(common) for t in tensors]
 
 
-@expose("concat", "concatenate", method=False, out=True)
+@expose("concat", "concatenate", method=False, out="apart")
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along `dim`, in their common dtype; their other lengths must agree.
 
@@ -209,7 +209,7 @@ def _joinable(tensors: Sequence[Tensor], dim: int) -> Sequence[Tensor]:
     return kept
 
 
-@expose(method=False, out=True)
+@expose(method=False, out="apart")
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension.
 

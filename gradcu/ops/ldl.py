@@ -111,7 +111,7 @@ def _ldl(name: str, A: Tensor, hermitian: bool) -> tuple[Tensor, Tensor, Any]:
     return from_array(flat.reshape(whole.shape)), from_array(pivots.reshape(*batch, n)), from_array(info.reshape(batch))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False) -> Any:
     """(LD, pivots, info): `ldl_factor`, where info is 0, or the place of the first zero of D."""
     low, pivots, info = _ldl("torch.linalg.ldl_factor_ex", A, hermitian)
@@ -129,7 +129,7 @@ def _check(info: Tensor) -> None:
         )
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
     """(LD, pivots) with P^T A P = L D L^T (or L^H), D of blocks of one or two rows, in one matrix as LAPACK keeps them.
 
@@ -140,7 +140,7 @@ def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
     return named("linalg_ldl_factor", "LD pivots")(low, pivots)
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """X in A X = B, from `ldl_factor` of A; batches broadcast."""
     name = "torch.linalg.ldl_solve"

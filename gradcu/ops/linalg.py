@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph.elementwise import write_out
+from ..graph.out import write_out
 from ..graph.errors import broadcast_error
 from ..graph.op import Primitive
 from ..tensor import Tensor
@@ -37,10 +37,19 @@ def _matmul_y(xp: Any, g: Any, x: Any, y_shape: tuple) -> Any:
 
 def _product(name: str, node: str, samples: Any) -> Primitive:
     forward = lambda xp, x, y: xp.matmul(x, y)  # noqa: E731
-    return Primitive(name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, samples=samples)
+    return Primitive(name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, saved={"y": "mat2"}, samples=samples)
 
 
-mm_ = _product(
+mm_ = Primitive(
+    "mm",
+    lambda xp, x, y: xp.matmul(x, y),
+    {"x": lambda xp, g, y: xp.matmul(g, y.mT), "y": lambda xp, g, x: xp.matmul(x.mT, g)},
+    inputs=2,
+    node="MmBackward0",
+    saved={"y": "mat2"},
+    samples=lambda make: [(make(2, 3), make(3, 4)), (make(2, 0), make(0, 3)), (make(0, 2), make(2, 1))],
+)
+matmul_ = _product(
     "matmul",
     "MmBackward0",
     lambda make: [
@@ -64,6 +73,7 @@ mv_ = Primitive(
     },
     inputs=2,
     node="MvBackward0",
+    saved={"y": "vec"},
     samples=lambda make: [(make(2, 3), make(3)), (make(2, 2, 3), make(3)), (make(2, 0), make(0))],
 )
 dot_ = Primitive(
@@ -71,6 +81,7 @@ dot_ = Primitive(
     lambda xp, x, y: xp.matmul(x, y),
     {"x": lambda xp, g, y: g * y, "y": lambda xp, g, x: g * x},
     inputs=2,
+    saved={"y": "tensor"},
     samples=lambda make: [(make(3), make(3)), (make(1), make(1)), (make(0), make(0))],
 )
 vdot_ = Primitive(
@@ -107,6 +118,7 @@ linear_ = Primitive(
     },
     inputs=3,
     node="AddmmBackward0",
+    saved={"x": "mat1", "y": "mat2"},
     samples=lambda make: [
         (make(4), make(2, 3), make(4, 3)),
         (make(2), make(2, 2, 3), make(2, 3)),
@@ -119,6 +131,7 @@ linear_without_bias = Primitive(
     {"x": _linear_x, "y": _linear_y},
     inputs=2,
     node="MmBackward0",
+    saved={"y": "mat2"},
     samples=lambda make: [(make(2, 3), make(4, 3)), (make(2, 2, 3), make(4, 3)), (make(0, 3), make(2, 3))],
 )
 
@@ -134,8 +147,8 @@ def _combined(xp: Any, x: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return product
 
 
-def _added(name: str, product: Any, vjp_y: Any, vjp_z: Any, samples: Any) -> Primitive:
-    """`beta * x + alpha * product(y, z)`."""
+def _added(name: str, factors: tuple[str, str], product: Any, vjp_y: Any, vjp_z: Any, samples: Any) -> Primitive:
+    """`beta * x + alpha * product(y, z)`; `factors` is how PyTorch calls y and z."""
     return Primitive(
         name,
         lambda xp, x, y, z, beta, alpha: _combined(xp, x, product(xp, y, z), beta, alpha),
@@ -145,12 +158,14 @@ def _added(name: str, product: Any, vjp_y: Any, vjp_z: Any, samples: Any) -> Pri
             "z": lambda xp, g, y, z_shape, alpha: vjp_z(xp, g if alpha == 1 else g * alpha, y, z_shape),
         },
         inputs=3,
+        saved=dict(zip("yz", factors, strict=True)),
         samples=samples,
     )
 
 
 addmm_ = _added(
     "addmm",
+    ("mat1", "mat2"),
     lambda xp, y, z: xp.matmul(y, z),
     _matmul_x,
     _matmul_y,
@@ -158,6 +173,7 @@ addmm_ = _added(
 )
 baddbmm_ = _added(
     "baddbmm",
+    ("batch1", "batch2"),
     lambda xp, y, z: xp.matmul(y, z),
     _matmul_x,
     _matmul_y,
@@ -165,6 +181,7 @@ baddbmm_ = _added(
 )
 addbmm_ = _added(
     "addbmm",
+    ("batch1", "batch2"),
     # the sum over the batch is part of one product of matrices
     lambda xp, y, z: xp.matmul(
         y.transpose(1, 0, 2).reshape(y.shape[1], y.shape[0] * y.shape[2]),
@@ -176,6 +193,7 @@ addbmm_ = _added(
 )
 addmv_ = _added(
     "addmv",
+    ("mat", "vec"),
     lambda xp, y, z: xp.matmul(y, z),
     lambda xp, g, z, y_shape: xp.expand_dims(g, 1) * z,
     lambda xp, g, y, z_shape: xp.mv(xp.matrix_transpose(y), g),
@@ -183,6 +201,7 @@ addmv_ = _added(
 )
 addr_ = _added(
     "addr",
+    ("vec1", "vec2"),
     lambda xp, y, z: y[:, None] * z,
     lambda xp, g, z, y_shape: xp.mv(g, z),
     lambda xp, g, y, z_shape: xp.mv(xp.matrix_transpose(g), y),
@@ -191,21 +210,9 @@ addr_ = _added(
 
 # --- errors ---
 
-_C_NAMES = {
-    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
-    "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool",
-    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
 def type_name(t: Tensor) -> str:
     """The dtype as PyTorch's messages write it: Float, Long, ..."""
     return t.dtype.type_name
-
-
-def c_name(t: Tensor) -> str:
-    """The dtype as C++ writes it: float, long int, ..."""
-    return _C_NAMES[t.dtype.name]
 
 
 def not_tensor(name: str, **given: Any) -> TypeError:
@@ -231,7 +238,7 @@ def _check_mm(x: Tensor, y: Tensor) -> None:
     """Two operands of `matmul`, the right one a matrix, fit."""
     a, b = x._array, y._array
     if a.dtype != b.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(x)} != {c_name(y)}")
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {x.dtype.c_name} != {y.dtype.c_name}")
     if a.shape[-1] != b.shape[0]:
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({math.prod(a.shape[:-1])}x{a.shape[-1]} and {_by(b.shape)})"
@@ -301,12 +308,6 @@ def _check_expands(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
             )
 
 
-def _written(result: Tensor, out: Tensor, name: str) -> Tensor:
-    if out._array.dtype != result._array.dtype:
-        raise RuntimeError(f"Expected out tensor to have dtype {c_name(result)}, but got {c_name(out)} instead")
-    return write_out(result, out, name)
-
-
 # --- products ---
 
 
@@ -327,9 +328,14 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         raise not_tensor("matmul", input=input, other=other) from None
     m, n = a.ndim, b.ndim
     if n == 2 and m >= 2:
-        if a.dtype is not b.dtype or a.shape[-1] != b.shape[0] or a.dtype.kind == "b":
+        dtype = a.dtype
+        if dtype is not b.dtype or dtype.kind == "b":
             _check_mm(input, other)
-        result = mm_.record((input, other))
+        try:
+            result = (mm_ if m == 2 else matmul_).record((input, other))
+        except RuntimeError:
+            _check_mm(input, other)  # in PyTorch's words
+            raise
     elif m >= 2 and n > 2:
         if a.dtype is not b.dtype or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2] or a.dtype.kind == "b":
             _check_bmm(input, other, a.shape[:-2] if m >= n else b.shape[:-2])
@@ -343,7 +349,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     else:
         row = reshape_.record((input,), ((1, a.shape[0]),))
         result = squeeze_.record((matmul(row, other),), ((-2,),))
-    return result if out is None else _written(result, out, "matmul")
+    return result if out is None else write_out(result, out, "matmul", rule="same")
 
 
 @expose()
@@ -357,7 +363,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
     _check_mm(input, mat2)
     result = mm_.record((input, mat2))
-    return result if out is None else _written(result, out, "mm")
+    return result if out is None else write_out(result, out, "mm", rule="same")
 
 
 def _check_batches(name: str, x: Tensor, y: Tensor) -> None:
@@ -382,10 +388,10 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise not_tensor("bmm", input=input, mat2=mat2)
     _check_batches("bmm", input, mat2)
     result = bmm_.record((input, mat2))
-    return result if out is None else _written(result, out, "bmm")
+    return result if out is None else write_out(result, out, "bmm", rule="same")
 
 
-@expose(out=True)
+@expose(out="same")
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, k) and a vector (k)."""
     if not isinstance(input, Tensor) or not isinstance(vec, Tensor):
@@ -396,7 +402,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return mv_.record((input, vec))
 
 
-@expose(out=True)
+@expose(out="same")
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors' elements."""
     if not isinstance(input, Tensor) or not isinstance(tensor, Tensor):
@@ -405,7 +411,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return dot_.record((input, tensor))
 
 
-@expose(out=True)
+@expose(out="same")
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """`dot` with the first vector conjugated."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
@@ -414,7 +420,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     return (vdot_ if input.is_complex() else dot_).record((input, other))
 
 
-@expose(out=True)
+@expose(out="same")
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions: (..., k) and (***, k) give (..., ***). 0-d tensors multiply."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
@@ -452,7 +458,9 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 def _matmul(self: Tensor, other: Any) -> Any:
-    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
+    if isinstance(other, Tensor):
+        return matmul(self, other)
+    return NotImplemented
 
 
 def _rmatmul(self: Tensor, other: Any) -> Any:
@@ -491,7 +499,7 @@ def addmm(
     if x.shape != b.shape[1:]:
         _check_expands("addmm", input, (a.shape[0], b.shape[1]))
     result = addmm_.record((input, mat1, mat2), (beta, alpha))
-    return result if out is None else _written(result, out, "addmm")
+    return result if out is None else write_out(result, out, "addmm", rule="same")
 
 
 @expose(inplace=True, out=True)
@@ -541,12 +549,12 @@ def baddbmm(
     _check_batches("baddbmm", batch1, batch2)
     if input._array.dtype != batch1._array.dtype:
         raise RuntimeError(
-            f"Input dtypes must be the same, got: input {c_name(input)}, batch1: {c_name(batch1)}, "
-            f"batch2: {c_name(batch2)}"
+            f"Input dtypes must be the same, got: input {input.dtype.c_name}, batch1: {batch1.dtype.c_name}, "
+            f"batch2: {batch2.dtype.c_name}"
         )
     _check_expands("baddbmm", input, batch1._array.shape[:2] + batch2._array.shape[2:])
     result = baddbmm_.record((input, batch1, batch2), (beta, alpha))
-    return result if out is None else _written(result, out, "baddbmm")
+    return result if out is None else write_out(result, out, "baddbmm", rule="same")
 
 
 @expose(inplace=True, out=True)

@@ -73,6 +73,7 @@ def _pointwise(name: str, node: str, value: Callable, slope: Callable, slope_y: 
         {"x": by(slope, 1), "y": by(slope, -1) if slope_y is None else by(slope_y, 1)},
         inputs=2,
         node=node,
+        saved={"y": "target"},
         domain=(0.1, 0.9),
         samples=lambda make: [(make(2, 3), make(2, 3), r, 0.3) for r in ("mean", "sum", "none")],
     )
@@ -244,6 +245,11 @@ def binary_cross_entropy(
     x = input._array
     if backends.namespaces[type(x)] is backends.host and x.size and not (x.min() >= 0 and x.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
+    if target.dtype is not input.dtype:
+        raise RuntimeError(f"Found dtype {target.dtype.type_name} but expected {input.dtype.type_name}")
+    y = target._array
+    if backends.namespaces[type(y)] is backends.host and y.size and not (y.min() >= 0 and y.max() <= 1):
+        raise RuntimeError("all elements of target should be between 0 and 1")
     return _weighted(bce, input, target, weight, reduction, 0.0)
 
 

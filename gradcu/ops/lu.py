@@ -11,7 +11,6 @@ from ..return_types import named
 from ..tensor import Tensor, from_array
 from .decompose import (
     array_namespace,
-    check_floating,
     check_matrix,
     check_same,
     check_system,
@@ -134,11 +133,12 @@ def _lu_input(A: Any, name: str) -> Tensor:
         raise RuntimeError(
             f"torch.lu_factor: Expected tensor with 2 or more dimensions. Got size: {list(A._array.shape)} instead"
         )
-    check_floating("torch.lu_factor", A)
+    if A.dtype.category < 2:
+        raise NotImplementedError(f"\"lu_cpu\" not implemented for '{A.dtype.type_name}'")
     return A
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> Any:
     """(LU, pivots, info): L and U in one matrix, the exchanges of rows, and where U has its first zero (0: nowhere)."""
     lu_, pivots, info = lu_factor_.record((_lu_input(A, "linalg_lu_factor_ex"),), (pivot,))
@@ -159,7 +159,7 @@ def _no_zero(name: str, info: Tensor) -> None:
         )
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     """(LU, pivots): L and U in one matrix, and the exchanges of rows. Raises RuntimeError if U has a zero."""
     lu_, pivots, info = lu_factor_.record((_lu_input(A, "linalg_lu_factor"),), (pivot,))
@@ -194,7 +194,7 @@ def _unpacked(LU: Any, pivots: Tensor, permutation: bool = True) -> tuple[Any, A
     return p, low, up
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """(P, L, U) with A = P L U. P is empty without `pivot`."""
     check_matrix("linalg.lu", A)
@@ -216,7 +216,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     return named("lu_unpack", "P L U")(p, low, up)
 
 
-@expose(function=False, method=False, out=True, into="linalg", name="lu_solve")
+@expose(function=False, method=False, out="same", into="linalg", name="lu_solve")
 def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """X in A X = B (X A = B without `left`, A^H in place of A with `adjoint`), from `lu_factor` of A."""
     name = "linalg.lu_solve"
@@ -247,7 +247,7 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
     return solve_triangular_.record((LU, x), (True, False))
 
 
-@expose(out=True)
+@expose(out="same")
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """X in A X = input, from `linalg.lu_factor` of A."""
     return linalg_lu_solve(LU_data, LU_pivots, input)

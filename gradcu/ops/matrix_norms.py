@@ -21,7 +21,7 @@ def _vector_norm(*args: Any, **kwargs: Any) -> Any:
     return namespaces["linalg"]["vector_norm"](*args, **kwargs)
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def matrix_norm(
     A: Tensor,
     ord: int | float | str = "fro",
@@ -69,7 +69,7 @@ def matrix_norm(
     return result if keepdim else result.squeeze((row, column))
 
 
-@expose(function=False, method=False, out=True, into="linalg", name="norm")
+@expose(function=False, method=False, out="same", into="linalg", name="norm")
 def linalg_norm(
     A: Tensor,
     ord: int | float | str | None = None,
@@ -95,7 +95,7 @@ def linalg_norm(
     return _vector_norm(A, ord, dims, keepdim, dtype=dtype)
 
 
-@expose(out=True)
+@expose(out="same")
 def norm(
     input: Tensor,
     p: int | float | str | None = "fro",
@@ -124,7 +124,7 @@ expose(method=False, name="frobenius_norm")(
 expose(method=False, name="nuclear_norm")(lambda input, dim=(-2, -1), keepdim=False: norm(input, "nuc", dim, keepdim))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def cond(A: Tensor, p: int | float | str | None = None) -> Tensor:
     """The condition number: the ratio of the largest and the least singular value (p is None or 2; -2 inverts it), or
     |A| |A^-1| in the norm p; infinite for singular matrices.
@@ -144,7 +144,7 @@ def cond(A: Tensor, p: int | float | str | None = None) -> Tensor:
     return product
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The number of singular values above max(atol, rtol * the largest); int64.
 

@@ -108,6 +108,13 @@ def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
     return [None if t is None else t.float() for t in tensors], first.dtype
 
 
+def _check_dtypes(input: Tensor, *parameters: Tensor | None) -> None:
+    """Raise RuntimeError unless all have one dtype, or half precision meets parameters in float32."""
+    for t in parameters:
+        if t is not None and t.dtype is not input.dtype and (input.dtype.itemsize != 2 or t.dtype.itemsize != 4):
+            raise RuntimeError(f"mixed dtype: all inputs must share same datatype, not {input.dtype} and {t.dtype}.")
+
+
 def _normalized_axes(
     name: str,
     input: Tensor,
@@ -149,6 +156,9 @@ def native_layer_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`layer_norm`, the mean, and the reciprocal standard deviation."""
     axes, affine = _normalized_axes("layer_norm", input, normalized_shape, weight, bias)
+    if input.dtype.category < 2:
+        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{input.dtype.type_name}'")
+    _check_dtypes(input, weight, bias)
     (x, w, b), dtype = _wide(input, weight, bias)
     out, _, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
     return (out if dtype is None else out.to(dtype)), mean.detach(), scale.detach()
@@ -223,6 +233,7 @@ def native_batch_norm(
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions, but got an input of size {list(input.shape)}")
     channels = input._array.shape[1]
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    _check_dtypes(input, weight, bias, running_mean, running_var)
     affine = (1, channels, *(1,) * (input.ndim - 2))
     (x, w, b), dtype = _wide(input, weight, bias)
     if not training:
@@ -332,8 +343,11 @@ def group_norm(
     if num_groups <= 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     n, channels, *size = input._array.shape
-    if n and channels and channels % num_groups == 0 and n * channels // num_groups * math.prod(size) == n * num_groups:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {[n * num_groups, 1]}")
+    if n * channels // num_groups * math.prod(size) == 1:
+        raise ValueError(
+            "Expected more than 1 value per channel when training, got input size "
+            f"{[n * channels // num_groups, num_groups, *size]}"
+        )
     return native_group_norm(input, weight, bias, n, channels, math.prod(size), num_groups, eps)[0]
 
 

@@ -4,6 +4,7 @@ functions that copy where others give views.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ diagonal_ = Primitive(
     {"x": lambda xp, g, offset, axis1, axis2, x_shape: xp.diagonal_place(g, offset, axis1, axis2, x_shape)},
     kind="linear",
     node="DiagonalBackward0",
+    saved={"axis1": "dim1", "axis2": "dim2"},
     view=True,
     samples=lambda make: [(make(3, 4), 0, 0, 1), (make(2, 3, 4), -1, 2, 0), (make(2, 3), 5, 0, 1)],
 )
@@ -118,7 +120,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return diagonal_place.record((input,), (offset, axis1, axis2, tuple(full)))
 
 
-@expose(out=True)
+@expose(out="same")
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrix with a vector as its diagonal, or the diagonal of a matrix, as a copy.
 
@@ -274,6 +276,7 @@ def view_in_place(function: Any, name: str) -> None:
             self._node, self._rg = new._node, True
         return self
 
+    functools.update_wrapper(method, function)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"In-place form of `{function.__name__}`: changes the tensor's own shape and returns it."
     setattr(Tensor, name, method)
@@ -342,6 +345,7 @@ def copying(function: Any, name: str = "", method: bool = False) -> Any:
         result = function(input, *args, **kwargs)
         return tuple(r.clone() for r in result) if isinstance(result, tuple) else result.clone()
 
+    functools.update_wrapper(copy, function)
     copy.__name__ = copy.__qualname__ = name
     copy.__doc__ = f"As `{name.removesuffix('_copy')}`, but a copy."
     return expose(method=method, out=True)(copy)

@@ -8,10 +8,11 @@ from .. import backends
 from ..tensor import Tensor, from_array
 from .expose import expose
 from .index import Index, getitem_indexed, masked_select_, put_indexed, same_device
+from .reduce import tensor_or_raise
 from .shape import broadcast_tensors
 
 
-@expose(out=True)
+@expose(out="same apart")
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask, broadcast, holds, as a vector. Raises RuntimeError unless it is boolean."""
     if mask._array.dtype.kind != "b":
@@ -60,7 +61,7 @@ def _flat_index(input: Tensor, index: Tensor, name: str) -> Tensor:
     return index
 
 
-@expose(out=True)
+@expose(out="same apart")
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at positions in the flattened input, in the shape of `index`. Raises IndexError out of range."""
     index = _flat_index(input, index, "take")
@@ -95,7 +96,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return result.reshape(input.shape)
 
 
-@expose(out=True)
+@expose(out="same")
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: a row for each, or with as_tuple one tensor per dimension.
 
@@ -103,7 +104,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [2]])
     """
-    a = input._array
+    a = tensor_or_raise(input, "nonzero")
     xp = backends.namespaces[type(a)]
     found = xp.nonzero(a if a.ndim else a.reshape(1))
     if as_tuple:

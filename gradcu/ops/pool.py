@@ -452,8 +452,7 @@ def _lp_pool_public(d: int) -> None:
     ) -> Tensor:
         kernel = numbers(pool.__name__, kernel_size, d, "kernel_size")
         mean = _average(pool.__name__, d, input**norm_type, kernel, stride, 0, ceil_mode, True, None)
-        total = mean.clamp(min=0) * math.prod(kernel)
-        return total ** (1.0 / norm_type)
+        return (mean * math.prod(kernel)) ** (1.0 / norm_type)
 
     pool.__name__ = pool.__qualname__ = f"lp_pool{d}d"
     pool.__doc__ = f"The `norm_type`-norm (sum of x^p)^(1/p) of each window of the last {d} dimensions."

@@ -11,7 +11,7 @@ from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .decompose import array_namespace, constant
 from .expose import expose, functions
-from .linalg import c_name, dot, matmul, mm, not_tensor, type_name
+from .linalg import dot, matmul, mm, not_tensor, type_name
 from .shape import expand_dims, squeeze_
 from .solve import inv
 
@@ -94,8 +94,8 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
             raise RuntimeError(f"{name}: the {'last' if i else 'first'} tensor must be 1D or 2D but got {ndim}D")
         if t._array.dtype != given[0]._array.dtype:
             raise RuntimeError(
-                f"{name}: all tensors must have be the same dtype but tensor 0 is {c_name(given[0])} and tensor {i} "
-                f"{c_name(t)}"
+                f"{name}: all tensors must have be the same dtype but tensor 0 is {given[0].dtype.c_name} and tensor {i} "
+                f"{t.dtype.c_name}"
             )
         if t.device != given[0].device:
             raise RuntimeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -448,6 +449,11 @@ def sampler(node: str) -> Callable:
         def method(self: Tensor, *args: Any, generator: Generator | None = None, **kwargs: Any) -> Tensor:
             return write(self, values(_source(self, generator), self, *args, **kwargs))
 
+        _, x, *own = inspect.signature(values).parameters.values()
+        last = inspect.Parameter("generator", inspect.Parameter.KEYWORD_ONLY, default=None)
+        own.insert(len(own) - any(p.kind is p.VAR_KEYWORD for p in own), last)
+        shown = inspect.Signature([x.replace(name="self"), *own], return_annotation="Tensor")
+        method.__signature__ = shown  # type: ignore[attr-defined]
         setattr(Tensor, name, method)
         return method
 

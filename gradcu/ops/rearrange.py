@@ -20,6 +20,7 @@ flip_ = Primitive(
     {"x": lambda xp, g, axis: xp.flip(g, axis)},
     kind="linear",
     node="FlipBackward0",
+    saved={"axis": "dims"},
     samples=lambda make: [(make(2, 3), (0,)), (make(2, 3), (0, 1)), (make(0, 2), (1,))],
 )
 roll_ = Primitive(
@@ -28,10 +29,19 @@ roll_ = Primitive(
     {"x": lambda xp, g, shift, axis: xp.roll(g, -shift if isinstance(shift, int) else tuple(-s for s in shift), axis)},
     kind="linear",
     node="RollBackward0",
+    saved={"shift": "shifts", "axis": "dims"},
     samples=lambda make: [(make(2, 3), (1, -2), (0, 1)), (make(4), 3, 0), (make(2, 3), 2, None)],
 )
 tril_, triu_ = (
-    Primitive(name, forward, {"x": vjp}, kind="linear", node=f"{name.capitalize()}Backward0", samples=samples)
+    Primitive(
+        name,
+        forward,
+        {"x": vjp},
+        kind="linear",
+        node=f"{name.capitalize()}Backward0",
+        saved={"k": "diagonal"},
+        samples=samples,
+    )
     for name, forward, vjp, samples in (
         (
             "tril",
@@ -62,6 +72,7 @@ tile_ = Primitive(
     {"x": _untile},
     kind="linear",
     node="RepeatBackward0",
+    saved={"reps": "repeats"},
     samples=lambda make: [(make(2, 3), (2, 1)), (make(3), (2, 2)), (make(), (2,)), (make(2), (0,))],
 )
 
@@ -136,7 +147,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return input.clone()
 
 
-@expose(inplace=True, out=True)
+@expose(inplace=True, out="same")
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros above the diagonal of this number. Raises RuntimeError below two dimensions."""
     if input._array.ndim < 2:
@@ -144,7 +155,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     return tril_.record((input,), (diagonal,))
 
 
-@expose(inplace=True, out=True)
+@expose(inplace=True, out="same")
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrices with zeros below the diagonal of this number. Raises RuntimeError below two dimensions."""
     if input._array.ndim < 2:

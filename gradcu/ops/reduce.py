@@ -103,6 +103,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes
     """
     if dtype is not None or tensor_or_raise(input, "sum").dtype.kind in "biu":
         input = accumulated(input, dtype)
+        if input.dtype.category == 1:  # NumPy adds up in int64
+            return sum_.record((input,), (axes(input, dim), keepdim)).to(input.dtype)
     if dim is None and not keepdim:
         return sum_all.record((input,))
     return sum_.record((input,), (axes(input, dim), keepdim))
@@ -234,10 +236,12 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     The gradient is right where elements are zero, too.
     """
     tensor_or_raise(input, "prod")
+    if isinstance(dim, (tuple, list)):
+        raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
     x = accumulated(input, dtype)
     if dim is None and not keepdim:
-        return prod_all.record((x,))
-    return prod_.record((x,), (axes(x, dim), keepdim))
+        return prod_all.record((x,)).to(x.dtype)
+    return prod_.record((x,), (axes(x, dim), keepdim)).to(x.dtype)
 
 
 # --- logsumexp ---
@@ -354,7 +358,7 @@ vector_norm_ = Primitive(
 )  # fmt: skip
 
 
-@expose(function=False, method=False, into="linalg", out=True)
+@expose(function=False, method=False, into="linalg", out="same")
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None
 ) -> Tensor:

@@ -174,17 +174,19 @@ def cumsum(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Ten
     tensor([1., 3., 6.])
     """
     tensor_or_raise(input, "cumsum")
-    return running_sum.record((accumulated(input, dtype),), (wrap_dim(dim, input._array.ndim), False))
+    x = accumulated(input, dtype)
+    return running_sum.record((x,), (wrap_dim(dim, x._array.ndim), False)).to(x.dtype)
 
 
 @expose(inplace=True, out=True)
 def cumprod(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Tensor:
     """Running products along `dim`; integers and booleans in int64. Zeros have the right gradient, too."""
     tensor_or_raise(input, "cumprod")
-    return running_product.record((accumulated(input, dtype),), (wrap_dim(dim, input._array.ndim), False))
+    x = accumulated(input, dtype)
+    return running_product.record((x,), (wrap_dim(dim, x._array.ndim), False)).to(x.dtype)
 
 
-@expose(out=True)
+@expose(out="same")
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of running sums of exponentials along `dim`, which do not overflow. Raises for integers."""
     if tensor_or_raise(input, "logcumsumexp").dtype.kind in "biu":
@@ -210,7 +212,7 @@ def _running_extreme(name: str, ufunc: str, doc: str) -> None:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    expose(out=True)(function)
+    expose(out="same")(function)
 
 
 def _accumulate(xp: Any, x: Any, axis: int, ufunc: Any) -> Any:
@@ -250,6 +252,70 @@ def diff(
         later, earlier = x[_along(axis, slice(1, None))], x[_along(axis, slice(None, -1))]
         x = later ^ earlier if x.dtype is dtypes.bool else later - earlier
     return x
+
+
+@expose(method=False)
+def gradient(
+    input: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+) -> tuple[Tensor, ...]:
+    """Estimates of the derivatives of the sampled function `input` along each of `dim`, by central differences.
+
+    `spacing`: the distance of samples, one for each dimension, or tensors of their coordinates. `edge_order`: the order
+    of the one-sided differences at both ends, 1 or 2. Raises RuntimeError for sizes that do not fit.
+
+    >>> gradient(tensor([1.0, 2.0, 4.0]))
+    (tensor([1.0000, 1.5000, 2.0000]),)
+    """
+    ndim = tensor_or_raise(input, "gradient").ndim
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    dims = range(ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    axes = [wrap_dim(d, ndim) for d in dims]
+    if len(set(axes)) != len(axes):
+        raise RuntimeError("gradient(): dim appears multiple times in the list of dims")
+    each = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
+    if len(each) != len(axes):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar or a list of length {len(axes)} but got a "
+            f"list of length {len(each)}"
+        )
+    return tuple(_derivative(input, axis, step, edge_order) for axis, step in zip(axes, each, strict=True))
+
+
+def _derivative(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
+    n = f.shape[axis]
+    if n < edge_order + 1:
+        raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    if isinstance(spacing, Tensor):
+        if tuple(spacing.shape) != (n,):
+            raise RuntimeError(
+                "torch.gradient expected each tensor to be 1-dimensional and to match the dimension in size"
+            )
+        h = spacing.diff().reshape(-1, *(1,) * (f.ndim - axis - 1))
+        before, after = h[:-1], h[1:]
+        first, last = h[:2], h[-2:].flip(0)
+    else:
+        before = after = spacing
+        first = last = (spacing, spacing)
+
+    def at(start: int, stop: int | None) -> Any:
+        return f[_along(axis, slice(start, stop))]
+
+    if isinstance(spacing, Tensor):
+        here, there = after / (before * (before + after)), before / (after * (before + after))
+        inner = there * at(2, None) - here * at(0, -2) + (here - there) * at(1, -1)
+    else:
+        inner = (at(2, None) - at(0, -2)) / (2 * spacing)
+
+    def end(f0: Any, f1: Any, f2: Any, h: Any) -> Any:
+        if edge_order == 1:
+            return (f1 - f0) / h[0]
+        a, b = h[0], h[1]
+        return -(2 * a + b) / (a * (a + b)) * f0 + (a + b) / (a * b) * f1 - a / (b * (a + b)) * f2
+
+    left = end(at(0, 1), at(1, 2), at(2, 3), first)
+    right = -end(at(n - 1, n), at(n - 2, n - 1), at(n - 3, n - 2), last)
+    return functions["cat"]((left, inner, right), axis)
 
 
 # --- the trapezoidal rule ---

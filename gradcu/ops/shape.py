@@ -27,6 +27,7 @@ permute_dims = Primitive(
     {"x": lambda xp, g, axes: xp.permute_dims(g, inverse_permutation(axes))},
     kind="linear",
     node="PermuteBackward0",
+    saved={"axes": "dims"},
     view=True,
 )
 swapaxes = Primitive(
@@ -35,6 +36,7 @@ swapaxes = Primitive(
     {"x": lambda xp, g, axis1, axis2: xp.swapaxes(g, axis1, axis2)},
     kind="linear",
     node="TransposeBackward0",
+    saved={"axis1": "dim0", "axis2": "dim1"},
     view=True,
 )
 matrix_transpose = Primitive(
@@ -128,25 +130,33 @@ def infer_shape(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
 
 
 @expose()
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *sizes: Any, shape: Sequence[int] | None = None) -> Tensor:
     """The same elements in another shape: a view where the strides allow it, else a copy. One length may be -1.
 
     >>> arange(6).reshape(2, -1)
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
+    if shape is None and not sizes:
+        raise TypeError("reshape() missing 1 required positional argument: 'shape'")
     a = input._array
-    return reshape_.record((input,), (infer_shape(as_shape(shape), a.size),))
+    return reshape_.record((input,), (infer_shape(as_shape(sizes if shape is None else (shape,)), a.size),))
 
 
 @expose(function=False)
-def view(input: Tensor, *shape: Any, dtype: dtypes.dtype | None = None) -> Tensor:
+def view(
+    input: Tensor, *shape: Any, size: Sequence[int] | None = None, dtype: dtypes.dtype | None = None
+) -> Tensor:
     """The same memory in another shape, or read as another dtype.
 
     Raises RuntimeError if no strides give that shape; `reshape` copies then.
     """
     if dtype is not None or (shape and isinstance(shape[0], dtypes.dtype)):
         return _view_as_dtype(input, dtype or shape[0])
+    if size is not None:
+        shape = (size,)
+    elif not shape:
+        raise TypeError("view(): expected a shape or a dtype")
     a = input._array
     wanted = infer_shape(as_shape(shape), a.size)
     result = reshape_.record((input,), (wanted,))
@@ -213,12 +223,12 @@ def t(input: Tensor) -> Tensor:
 
 
 @expose(function=False)
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *sizes: Any, size: Sequence[int] | None = None) -> Tensor:
     """Dimensions of length one repeated without copying; -1 keeps a length.
 
     Raises RuntimeError where a length is neither one nor the wanted one.
     """
-    shape = as_shape(sizes)
+    shape = as_shape(sizes if size is None else (size,))
     own = input._array.shape
     if len(shape) < len(own):
         raise RuntimeError(
@@ -254,9 +264,11 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 
 @expose()
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(input: Tensor, *dims: Any, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without dimensions of length one: all, or those named."""
     a = input._array
+    if dims:
+        dim = dims[0] if len(dims) == 1 else dims
     if dim is None:
         return squeeze_all.record((input,), (tuple(i for i, n in enumerate(a.shape) if n == 1),))
     named, primitive = ([dim], squeeze_) if isinstance(dim, int) else (dim, squeeze_several)

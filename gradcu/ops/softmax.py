@@ -9,7 +9,7 @@ from typing import Any
 from .. import dtypes
 from ..graph.op import Primitive
 from ..tensor import Tensor, wrap_dim
-from .expose import expose
+from .expose import expose, functions
 from .reduce import tensor_or_raise
 
 
@@ -70,7 +70,7 @@ def _apply(p: Primitive, input: Tensor, dim: int, dtype: dtypes.dtype | None) ->
     return p.record((input,), (axis,))
 
 
-@expose("special.softmax", out=True)
+@expose("special.softmax", out="same")
 def softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> Tensor:
     """exp(input) / sum of exp(input) over `dim`, computed in `dtype` if one is given. Raises for integers.
 
@@ -80,7 +80,7 @@ def softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> Tenso
     return _apply(softmax_, input, dim, dtype)
 
 
-@expose("special.log_softmax", out=True)
+@expose("special.log_softmax", out="same")
 def log_softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> Tensor:
     """The logarithm of `softmax`, exact where that is zero. Raises for integers."""
     return _apply(log_softmax_, input, dim, dtype)
@@ -110,4 +110,19 @@ def _functional(name: str, compute: Callable[[Tensor, int, Any], Tensor], doc: s
 
 _functional("softmax", softmax, "exp(input) / sum of exp(input) over `dim`.")
 _functional("log_softmax", log_softmax, "The logarithm of `softmax` over `dim`.")
+@expose(into="nn.functional", function=False, method=False)
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """Samples from the relaxed distribution of a class drawn with softmax(logits) (Jang et al., Maddison et al. 2017).
+
+    The lower the temperature `tau`, the nearer are samples to one-hot; with `hard` they are that, with the gradients of
+    the soft ones.
+    """
+    noise = -functions["empty_like"](logits).exponential_().log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    one_hot = functions["zeros_like"](soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+    return one_hot - soft.detach() + soft
+
+
 _functional("softmin", lambda x, dim, dtype: softmax(-x, dim, dtype), "`softmax` of `-input` over `dim`.")

@@ -67,7 +67,7 @@ det_ = Primitive(
 )
 
 
-@expose("linalg.det", out=True)
+@expose("linalg.det", out="same")
 def det(input: Tensor) -> Tensor:
     """The determinants of square matrices; their gradient is right for singular matrices too."""
     return det_.record((check_matrix("linalg.det", input, square=True),))
@@ -97,7 +97,7 @@ slogdet_ = Primitive(
 )
 
 
-@expose(function=False, method=False, out=True, into="linalg", name="slogdet")
+@expose(function=False, method=False, out="same", into="linalg", name="slogdet")
 def linalg_slogdet(A: Tensor) -> Any:
     """(sign, logabsdet): the determinant as sign and logarithm; 0 and -inf for singular matrices."""
     return named("linalg_slogdet", "sign logabsdet")(
@@ -105,7 +105,7 @@ def linalg_slogdet(A: Tensor) -> Any:
     )
 
 
-@expose(out=True)
+@expose(out="same")
 def slogdet(input: Tensor) -> Any:
     """(sign, logabsdet); the same as `linalg.slogdet`."""
     return named("slogdet", "sign logabsdet")(*slogdet_.record((check_matrix("linalg.slogdet", input, square=True),)))
@@ -127,6 +127,7 @@ inv_ = Primitive(
     lambda xp, x: xp.linalg.inv(x),
     {"x": lambda xp, g, out: -xp.matmul(xp.matmul(xp.matrix_transpose(out), g), xp.matrix_transpose(out))},
     node="LinalgInvExBackward0",
+    saved={"out": "inverse"},
     samples=lambda make: [(make(3, 3),), (make(2, 2, 2),)],
 )
 solve_ = Primitive(
@@ -163,19 +164,19 @@ def _inverse(name: str, A: Any) -> Tensor:
         ) from None
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices. Raises LinAlgError, saying where, if one is singular."""
     return _inverse("linalg.inv", A)
 
 
-@expose(out=True)
+@expose(out="same")
 def inverse(input: Tensor) -> Tensor:
     """The inverses of square matrices; the same as `linalg.inv`."""
     return _inverse("linalg.inv", input)
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
     """(inverse, info): `inv` without an error: info is 0, or for a singular matrix the place of the zero."""
     made, xp = named("linalg_inv_ex", "inverse info"), array_namespace(check_matrix("linalg.inv", A, square=True))
@@ -220,7 +221,7 @@ def _solve(A: Any, B: Any, left: bool) -> Tensor:
     return squeeze_.record((x,), ((-1,),)) if vector else x
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X in A X = B, or in X A = B without `left`; B may hold vectors. Raises LinAlgError if a matrix is singular."""
     xp = array_namespace(check_matrix("linalg.solve", A, square=True))
@@ -234,7 +235,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
         ) from None
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> Any:
     """(result, info): `solve` without an error: info is 0, or for a singular matrix the place of the zero."""
     made, xp = named("linalg_solve_ex", "result info"), array_namespace(check_matrix("linalg.solve", A, square=True))
@@ -304,7 +305,7 @@ def tolerances(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
     return tuple(t._array if isinstance(t, Tensor) else t for t in (atol, rtol))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverses of matrices; singular values up to max(atol, rtol * the largest) count as zero.
 
@@ -389,7 +390,7 @@ def _as(x: Tensor, shape: Sequence[int]) -> Tensor:
     return reshape_.record((x,), (tuple(shape),))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a matrix of its first `ind` dimensions by the rest."""
     if not isinstance(A, Tensor):
@@ -406,7 +407,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     return _as(inv(_as(A, (m, n))), shape[ind:] + shape[:ind])
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     """X with tensordot(A, X, X.ndim) = B; the dimensions `dims` of A are moved to its end first."""
     if not isinstance(A, Tensor) or not isinstance(B, Tensor):

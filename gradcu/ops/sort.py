@@ -99,7 +99,7 @@ def _argsort(xp: Any, a: Any, axis: int, descending: bool = False) -> Any:
     return a.shape[axis] - 1 - xp.argsort(a[turn], axis=axis, kind="stable")[turn]
 
 
-@expose(out=True)
+@expose(out="same")
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices) sorted along `dim`, as a named tuple. Sorting is always stable; NaN counts as the largest.
 
@@ -122,13 +122,13 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     return from_array(_argsort(backends.namespaces[type(a)], a, wrap_dim(dim, a.ndim), descending))
 
 
-@expose(out=True)
+@expose(out="same")
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values
 
 
-@expose(out=True)
+@expose(out="same")
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """(values, indices) of the k largest, or smallest, along `dim`, in order, as a named tuple.
 
@@ -164,7 +164,7 @@ def _at_rank(p: Primitive, name: str, input: Tensor, index: Any, axis: int, keep
     return named(name, "values indices")(p.record((input, at), (axis, keepdim)), at)
 
 
-@expose(out=True)
+@expose(out="same apart")
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest along `dim`, as a named tuple. Raises RuntimeError if there are fewer."""
     a = _ordered(input, "kthvalue", boolean=False)
@@ -199,7 +199,7 @@ def _median(name: str, p: Primitive, p_all: Primitive, ignore_nan: bool, doc: st
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    expose(out=True)(function)
+    expose(out="same")(function)
 
 
 def _median_index(xp: Any, a: Any, axis: int, ignore_nan: bool) -> Any:
@@ -255,7 +255,7 @@ _median(
 )
 
 
-@expose(out=True)
+@expose(out="same")
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent element along `dim`, the smallest of several, and where its last is."""
     a = _ordered(input, "mode")
@@ -352,7 +352,7 @@ def _quantile(
     return result if at.ndim else result.squeeze(0)
 
 
-@expose(out=True)
+@expose(out="same")
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -367,7 +367,7 @@ def quantile(
     return _quantile(input, q, dim, keepdim, interpolation, "quantile", False)
 
 
-@expose(out=True)
+@expose(out="same")
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends
-from ..graph.elementwise import Elementwise, write_out
+from ..graph.elementwise import Elementwise
+from ..graph.out import write_out
 from ..tensor import Tensor, from_array
 from . import numerics
 from .arithmetic import underivable
@@ -142,7 +143,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     result = polygamma_.apply((input,), (n,))
-    return result if out is None else write_out(result, out, "polygamma")
+    return result if out is None else write_out(result, out, "polygamma", (input,))
 
 
 expose(method=False, into="special")(polygamma)
@@ -178,7 +179,7 @@ def _of_two(p: Elementwise, name: str, doc: str, *aliases: str, tensor: bool = T
         xp = backends.namespaces[type(a)]
         operands = [t if isinstance(t, Tensor) else from_array(xp.asarray(t, dtype=a.dtype)) for t in operands]
         result = p.record(operands)
-        return result if out is None else write_out(result, out, name)
+        return result if out is None else write_out(result, out, name, (input, other))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

@@ -77,7 +77,7 @@ def _converged(name: str, A: Tensor, work: Any) -> Any:
         ) from None
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> Any:
     """(U, S, Vh) with A = U diag(S) Vh, S falling. U and Vh are square with `full_matrices`, else narrow as S is long.
 
@@ -88,7 +88,7 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
     return named("linalg_svd", "U S Vh")(*_converged("linalg.svd", A, lambda: svd_.record((A,), (full_matrices,))))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values, falling."""
     check_matrix("linalg.svd", A)
@@ -182,13 +182,13 @@ def _eigh_of(name: str, A: Tensor, UPLO: str) -> tuple[Any, Any]:
     return _converged(name, A, lambda: eigh_.record((A,), (UPLO.upper() == "L",)))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def eigh(A: Tensor, UPLO: str = "L") -> Any:
     """(eigenvalues, eigenvectors) of symmetric or Hermitian matrices, of which one triangle is looked at; rising."""
     return named("linalg_eigh", "eigenvalues eigenvectors")(*_eigh_of("linalg.eigh", A, UPLO))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric or Hermitian matrices, rising."""
     return _eigh_of("linalg.eigvalsh", A, UPLO)[0]
@@ -233,13 +233,13 @@ def _eig_of(name: str, A: Tensor) -> tuple[Any, Any]:
     return _converged(name, A, lambda: eig_.record((A,)))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def eig(A: Tensor) -> Any:
     """(eigenvalues, eigenvectors), both complex, of square matrices."""
     return named("linalg_eig", "eigenvalues eigenvectors")(*_eig_of("linalg.eig", A))
 
 
-@expose(function=False, method=False, out=True, into="linalg")
+@expose(function=False, method=False, out="same", into="linalg")
 def eigvals(A: Tensor) -> Tensor:
     """The eigenvalues, complex, of square matrices."""
     return _eig_of("linalg.eigvals", A)[0]

@@ -216,12 +216,11 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, channels, h, w = input.shape
-    for what, n in (("height", h), ("width", w)):
+    for what, d, n in (("height", -2, h), ("width", -1, w)):
         if n % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {what} to be divisible by downscale_factor, but "
-                f"input.size({-2 + (n is w)})={n} "
-                f"is not divisible by {r}"
+                f"pixel_unshuffle expects {what} to be divisible by downscale_factor, but input.size({d})={n} is not "
+                f"divisible by {r}"
             )
     k = len(lead)
     parts = input.reshape(*lead, channels, h // r, r, w // r, r)
@@ -267,6 +266,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
             f"Expected a batch of {d}D affine matrices of shape Nx{d}x{d + 1} for size {tuple(size)}. Got "
             f"{tuple(theta.shape)}."
         )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {tuple(size)}")
     host = backends.host
     axes = []
     for n in size[2:]:
@@ -339,6 +340,8 @@ def grid_sample(
             "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
             f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
         )
+    if input.dtype is not grid.dtype:
+        raise RuntimeError(f"expected scalar type {input.dtype.type_name} but found {grid.dtype.type_name}")
     if input.shape[0] != grid.shape[0]:
         raise RuntimeError(
             "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "

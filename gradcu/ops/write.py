@@ -146,6 +146,24 @@ def _set(t: Tensor, value: Any, name: str) -> Tensor:
     return t
 
 
+@expose(function=False)
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Set the main diagonal, of a matrix or of a tensor whose dimensions are equal, to a number.
+
+    wrap: begin again below where a matrix is longer than it is wide. Raises RuntimeError for other shapes.
+    """
+    shape = self.shape
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step, count = sum(self.stride()), min(shape)
+    self.as_strided((count,), (step,), self.storage_offset()).fill_(fill_value)
+    if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:
+        self[shape[1] + 1 :].fill_diagonal_(fill_value, wrap=True)
+    return self
+
+
 copy_ = expose(name="copy_", function=False)(inplace(_copied, "copy_"))
 copy_.__doc__ = """Write `src`, broadcast and converted to this dtype and device, over the tensor; `src` gets gradients.
 

@@ -1,9 +1,16 @@
 """`gradcu.optim`: optimizers, and schedules of their learning rates."""
 
-from . import lr_scheduler
-from .adam import Adam, AdamW
-from .adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
-from .asgd import ASGD
-from .optimizer import Optimizer
-from .rprop import Rprop
-from .sgd import SGD
+from . import lr_scheduler as lr_scheduler
+from .adam import Adam as Adam, AdamW as AdamW
+from .adaptive import (
+    Adadelta as Adadelta,
+    Adagrad as Adagrad,
+    Adamax as Adamax,
+    NAdam as NAdam,
+    RAdam as RAdam,
+    RMSprop as RMSprop,
+)
+from .asgd import ASGD as ASGD
+from .optimizer import Optimizer as Optimizer
+from .rprop import Rprop as Rprop
+from .sgd import SGD as SGD

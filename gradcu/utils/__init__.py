@@ -1,3 +1,3 @@
 """`gradcu.utils`: loading data."""
 
-from . import data
+from . import data as data

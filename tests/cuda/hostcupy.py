@@ -39,9 +39,9 @@ FLAGS = ("-std=c++17", "-O1", "-fPIC", "-w", "-fno-gnu-unique", "-ffp-contract=o
 def missing() -> str | None:
     """What this machine lacks to run CuPy on the host, as the reason to skip a test; None where all is there."""
     if importlib.util.find_spec("cupy") is None:
-        return "cupy is not installed (pip install cupy-cuda13x nvidia-cuda-runtime nvidia-cuda-crt ml_dtypes)"
+        return "cupy is not installed (pip install '.[test-cuda]')"
     if not _cuda_headers():
-        return "the CUDA headers are not installed (pip install nvidia-cuda-runtime nvidia-cuda-crt)"
+        return "the CUDA headers are not installed (pip install '.[test-cuda]')"
     if shutil.which("g++") is None:
         return "there is no g++"
     if not Path(sysconfig.get_paths()["include"], "Python.h").exists():

@@ -16,13 +16,13 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")  # A100, H100, B200
 def missing() -> str | None:
     """What this machine lacks to compile with NVRTC, as the reason to skip a test; None where all is there."""
     if importlib.util.find_spec("cupy") is None:
-        return "cupy is not installed (pip install cupy-cuda13x nvidia-cuda-nvrtc nvidia-cuda-runtime)"
+        return "cupy is not installed (pip install '.[test-cuda]')"
     from cupy_backends.cuda.libs import nvrtc
 
     try:
         nvrtc.getVersion()
     except RuntimeError as error:
-        return f"NVRTC is not installed (pip install nvidia-cuda-nvrtc): {error}"
+        return f"NVRTC is not installed (pip install '.[test-cuda]'): {error}"
     return None
 
 

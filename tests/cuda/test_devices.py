@@ -149,6 +149,33 @@ def test_changes_in_place_reach_the_base():
     assert x.tolist() == [[1, 1, 1], [5, 2, 2]]
 
 
+def test_repeated_elements_are_not_written():
+    x = torch.ones(1, device="cuda").expand(3)
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single memory"):
+        x.add_(1)
+    assert x.tolist() == [1, 1, 1]
+
+
+def test_as_strided_shares_memory():
+    x = torch.arange(6.0, device="cuda", requires_grad=True)
+    y = x * 1
+    y.as_strided((2, 2), (3, 1), 1).mul_(10)
+    assert y.tolist() == [0, 10, 20, 3, 40, 50]
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 10, 10, 1, 10, 10]
+    assert x[2:].as_strided((2,), (1,)).storage_offset() == 2
+
+
+def test_a_matrix_without_inverse():
+    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+        torch.linalg.inv(torch.zeros(2, 2, device="cuda"))
+
+
+def test_pinned_memory():
+    x = torch.arange(6).reshape(2, 3).t()
+    assert x.pin_memory().cuda().tolist() == x.tolist()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_stays(dtype):
     dtype = getattr(torch, dtype)

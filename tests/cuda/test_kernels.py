@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcu
 from gradcu import backends
 
 DTYPES = ["float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
@@ -103,6 +104,17 @@ def test_matmul(xp, dtype, transposed, shapes):
 def test_matmul_adds_half_precision_up_in_float32(xp):
     ones = xp.ones((2, 1, 5000), dtype="float16")  # float16 counts no further than 2048 by ones
     assert xp.matmul(ones, ones.swapaxes(1, 2)).ravel().tolist() == [5000, 5000]
+
+
+def test_matmul_in_tf32(xp):
+    x = np.full((2, 2), 1 + 2.0**-8, "f4")  # exact in TF32, which the host computes as float32
+    gradcu.set_float32_matmul_precision("high")
+    try:
+        assert gradcu.backends.cuda.matmul.allow_tf32
+        np.testing.assert_array_equal(xp.matmul(xp.asarray(x), xp.asarray(x)).get(), x @ x)
+    finally:
+        gradcu.backends.cuda.matmul.allow_tf32 = False
+    assert gradcu.get_float32_matmul_precision() == "highest"
 
 
 def test_philox_gives_the_numbers_of_its_authors(xp):
