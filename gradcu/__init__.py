@@ -16,6 +16,7 @@ from .backends import (
     get_float32_matmul_precision as get_float32_matmul_precision,
     set_float32_matmul_precision as set_float32_matmul_precision,
 )
+from .backends.native import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .devices import (
     device as device,
     get_default_device as get_default_device,
@@ -102,6 +103,7 @@ _SUBMODULES = frozenset(
         "cuda",
         "fft",
         "linalg",
+        "masked",
         "nn",
         "optim",
         "random",

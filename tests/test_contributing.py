@@ -23,7 +23,8 @@ assert x.cube().grad_fn.name() == "CubeBackward0"
 x.cube().sum().backward()
 assert x.grad.tolist() == [3.0, 12.0]
 assert torch.ones(2).cube_().tolist() == [1.0, 1.0]
-sys.exit(pytest.main([{str(ROOT / "tests" / "test_ops.py")!r}, "-k", "cube", "-q", "-p", "no:cacheprovider", "--rootdir", {str(ROOT)!r}]))
+sweep = {str(ROOT / "tests" / "test_ops.py")!r}
+sys.exit(pytest.main([sweep, "-k", "cube", "-q", "-p", "no:cacheprovider", "--rootdir", {str(ROOT)!r}]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

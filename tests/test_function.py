@@ -46,7 +46,9 @@ def test_needs_input_grad_and_none(torch):
 
     a, b = leaf(torch, 1.0), leaf(torch, 1.0)
     Pick.apply(a, b, "text").sum().backward()
-    assert seen == [(True, True, False)] and a.grad is None and b.grad.item() == 1.0
+    assert seen == [(True, True, False)]
+    assert a.grad is None
+    assert b.grad.item() == 1.0
 
 
 def test_several_results_and_materialized_gradients(torch):
@@ -64,9 +66,11 @@ def test_several_results_and_materialized_gradients(torch):
 
     x = leaf(torch, 1.0)
     a, b = Two.apply(x)
-    assert a.grad_fn is b.grad_fn and (a.output_nr, b.output_nr) == (0, 1)
+    assert a.grad_fn is b.grad_fn
+    assert (a.output_nr, b.output_nr) == (0, 1)
     b.sum().backward()
-    assert x.grad.item() == 3.0 and got[0][0].tolist() == [0.0]
+    assert x.grad.item() == 3.0
+    assert got[0][0].tolist() == [0.0]
 
 
 def test_unmaterialized_gradients_are_none(torch):
@@ -100,7 +104,8 @@ def test_non_differentiable(torch):
 
     x = leaf(torch, 1.0)
     out, half = Sort.apply(x)
-    assert out.requires_grad and not half.requires_grad
+    assert out.requires_grad
+    assert not half.requires_grad
     out.sum().backward()
     assert x.grad.item() == 1.0
 
@@ -120,7 +125,9 @@ def test_dirty(torch):
     x = leaf(torch, 1.0)
     y = x * 1
     z = Double.apply(y)
-    assert z is y and y._version > 0 and y.item() == 2.0
+    assert z is y
+    assert y._version > 0
+    assert y.item() == 2.0
     y.sum().backward()
     assert x.grad.item() == 2.0
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
@@ -140,7 +147,8 @@ def test_returning_an_input_or_a_view_of_one(torch):
     for part in (False, True):
         x = leaf(torch, 1.0, 2.0)
         y = Same.apply(x, part)
-        assert y is not x and type(y.grad_fn).__name__ == "SameBackward"
+        assert y is not x
+        assert type(y.grad_fn).__name__ == "SameBackward"
         y.sum().backward()
         assert x.grad.tolist() == [10.0, 10.0]
 
@@ -281,7 +289,7 @@ def test_missing_backward_and_old_style_are_refused(torch):
 
     with pytest.raises(NotImplementedError):
         F.apply(leaf(torch, 1.0)).sum().backward()
-    with pytest.raises(RuntimeError, match="[Ll]egacy autograd function"):
+    with pytest.raises(RuntimeError, match=r"[Ll]egacy autograd function"):
         F()(leaf(torch, 1.0))
 
 

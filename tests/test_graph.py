@@ -17,7 +17,8 @@ class TestNodes:
         z = (x * y + x).sum()
         assert z.grad_fn.name() == "SumBackward0"
         add = z.grad_fn.next_functions[0][0]
-        assert add.name() == "AddBackward0" and [f.name().rpartition("::")[2] for f, _ in add.next_functions] == [
+        assert add.name() == "AddBackward0"
+        assert [f.name().rpartition("::")[2] for f, _ in add.next_functions] == [
             "MulBackward0",
             "AccumulateGrad",
         ]
@@ -35,7 +36,8 @@ class TestNodes:
     def test_saved_values(self, torch):
         x, y = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
         node = (x * y).grad_fn
-        assert node._saved_self.tolist() == [1.0, 2.0] and node._saved_other.tolist() == [3.0, 4.0]
+        assert node._saved_self.tolist() == [1.0, 2.0]
+        assert node._saved_other.tolist() == [3.0, 4.0]
         assert x.exp().grad_fn._saved_result.tolist() == x.exp().tolist()
         with pytest.raises(AttributeError):
             _ = node._saved_nonsense
@@ -44,7 +46,7 @@ class TestNodes:
         x = leaf(torch, 1.0, 2.0)
         y = x.exp()
         y.sum().backward()
-        with pytest.raises(RuntimeError, match="already been freed|after they have already"):
+        with pytest.raises(RuntimeError, match=r"already been freed|after they have already"):
             _ = y.grad_fn._saved_result
 
     def test_metadata_is_the_users(self, torch):
@@ -70,7 +72,8 @@ class TestBackward:
         g = torch.tensor([1.0, 2.0])
         (x + y).backward(g)
         x.grad.mul_(10)
-        assert y.grad.tolist() == [1.0, 2.0] and g.tolist() == [1.0, 2.0]
+        assert y.grad.tolist() == [1.0, 2.0]
+        assert g.tolist() == [1.0, 2.0]
 
     def test_diamond_runs_each_node_once(self, torch):
         x = leaf(torch, 1.0)
@@ -83,8 +86,10 @@ class TestBackward:
     def test_broadcast_gradients_have_the_inputs_shape(self, torch):
         x, y = torch.ones(3, 1, requires_grad=True), torch.ones(2, 1, 4, requires_grad=True)
         (x * y).sum().backward()
-        assert x.grad.shape == (3, 1) and y.grad.shape == (2, 1, 4)
-        assert (x.grad == 8).all() and (y.grad == 3).all()
+        assert x.grad.shape == (3, 1)
+        assert y.grad.shape == (2, 1, 4)
+        assert (x.grad == 8).all()
+        assert (y.grad == 3).all()
 
     def test_freed_graph(self, torch):
         x = leaf(torch, 1.0, 2.0)
@@ -109,13 +114,14 @@ class TestBackward:
     def test_inputs_limits_where_it_goes(self, torch):
         x, y = leaf(torch, 2.0), leaf(torch, 3.0)
         (x * y).backward(torch.ones(1), inputs=[x])
-        assert x.grad.item() == 3.0 and y.grad is None
+        assert x.grad.item() == 3.0
+        assert y.grad is None
         with pytest.raises(RuntimeError, match="cannot be empty"):
             (x * y).sum().backward(inputs=[])
 
     @pytest.mark.parametrize("shape", [(3,), (2, 2), ()])
     def test_gradient_of_another_shape(self, torch, shape):
-        with pytest.raises(RuntimeError, match="[Mm]ismatch in shape"):
+        with pytest.raises(RuntimeError, match=r"[Mm]ismatch in shape"):
             (leaf(torch, 1.0, 2.0) * 2).backward(torch.ones(shape))
 
     def test_not_scalar(self, torch):
@@ -159,7 +165,8 @@ class TestGrad:
         with pytest.raises(RuntimeError, match="not have been used in the graph"):
             torch.autograd.grad((x * 2).sum(), [x, y])
         gx, gy = torch.autograd.grad((x * 2).sum(), [x, y], allow_unused=True)
-        assert gx.item() == 2.0 and gy is None
+        assert gx.item() == 2.0
+        assert gy is None
         gx, gy = torch.autograd.grad((x * 2).sum(), [x, y], materialize_grads=True)
         assert gy.tolist() == [0.0, 0.0]
 
@@ -205,7 +212,8 @@ class TestHooks:
         x.register_hook(lambda g: said.append("leaf"))
         y.sum().backward()
         assert said == ["first", "second", "pre", "post", "leaf"]
-        assert y.grad.item() == 10.0 and x.grad.item() == 20.0
+        assert y.grad.item() == 10.0
+        assert x.grad.item() == 20.0
 
     def test_node_hook_replaces(self, torch):
         x = leaf(torch, 1.0)
@@ -238,7 +246,8 @@ class TestHooks:
 
         x.register_post_accumulate_grad_hook(hook)
         (x * 2).sum().backward()
-        assert seen == [2.0] and x.grad is None
+        assert seen == [2.0]
+        assert x.grad is None
         with pytest.raises(RuntimeError, match="non-leaf"):
             (x * 2).register_post_accumulate_grad_hook(hook)
 
@@ -305,7 +314,9 @@ class TestModes:
         def inference():
             return (x * 2).is_inference()
 
-        assert plain() is False and list(generator()) == [False, False] and inference() is True
+        assert plain() is False
+        assert list(generator()) == [False, False]
+        assert inference() is True
         steps = generator()
         next(steps)
         assert torch.is_grad_enabled()
@@ -329,9 +340,10 @@ class TestModes:
         x = leaf(torch, 1.0)
         with torch.inference_mode():
             y = torch.ones(1) * 2
-            assert y.is_inference() and not (x * 2).requires_grad
+            assert y.is_inference()
+            assert not (x * 2).requires_grad
             y.add_(1)
-        with pytest.raises(RuntimeError, match="[Ii]nference tensors cannot be saved"):
+        with pytest.raises(RuntimeError, match=r"[Ii]nference tensors cannot be saved"):
             x * y
         with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside InferenceMode"):
             y.add_(1)
@@ -344,7 +356,10 @@ class TestVersions:
         x = torch.zeros(3)
         x.add_(1)
         x[0] = 2
-        assert x._version == 2 and x.detach()._version == 2 and x[1:]._version == 2 and x.data._version == 0
+        assert x._version == 2
+        assert x.detach()._version == 2
+        assert x[1:]._version == 2
+        assert x.data._version == 0
 
     @pytest.mark.parametrize("op", ["exp", "tanh", "sqrt", "sigmoid"])
     def test_changed_result(self, torch, op):
@@ -468,7 +483,7 @@ class TestInPlace:
         x = torch.ones(2, dtype=torch.int64)
         with pytest.raises(RuntimeError, match="can't be cast"):
             x.add_(1.5)
-        with pytest.raises(RuntimeError, match="can't be cast|integral"):
+        with pytest.raises(RuntimeError, match=r"can't be cast|integral"):
             x /= 2
         h = torch.ones(2, dtype=torch.float32)
         h += torch.ones(2, dtype=torch.float64)
@@ -484,7 +499,8 @@ class TestInPlace:
         y.retain_grad()
         y.mul_(3)
         (y * y).sum().backward()
-        assert y.grad.item() == 12.0 and x.grad.item() == 36.0
+        assert y.grad.item() == 12.0
+        assert x.grad.item() == 36.0
 
     def test_second_order_through_copy_slices(self, torch):
         x = torch.tensor([2.0, 3.0], requires_grad=True, dtype=torch.float64)
@@ -570,7 +586,8 @@ class TestMemory:
 class TestLeaves:
     def test_requires_grad_rules(self, torch):
         x = torch.ones(2)
-        assert x.requires_grad_() is x and x.requires_grad
+        assert x.requires_grad_() is x
+        assert x.requires_grad
         with pytest.raises(RuntimeError, match="only change requires_grad flags of leaf"):
             (x * 2).requires_grad = False
         with pytest.raises(RuntimeError, match="floating point"):
@@ -580,12 +597,16 @@ class TestLeaves:
         x = leaf(torch, 1.0, 2.0)
         y = x * 2
         d = y.detach()
-        assert not d.requires_grad and d.grad_fn is None and d.data_ptr() == y.data_ptr()
-        assert y.detach_() is y and y.is_leaf and not y.requires_grad
+        assert not d.requires_grad
+        assert d.grad_fn is None
+        assert d.data_ptr() == y.data_ptr()
+        assert y.detach_() is y
+        assert y.is_leaf
+        assert not y.requires_grad
 
     def test_grad_is_checked(self, torch):
         x = leaf(torch, 1.0, 2.0)
-        with pytest.raises(RuntimeError, match="size|shape"):
+        with pytest.raises(RuntimeError, match=r"size|shape"):
             x.grad = torch.ones(3)
         with pytest.raises(RuntimeError, match="type"):
             x.grad = torch.ones(2, dtype=torch.float64)

@@ -10,8 +10,7 @@ import warnings
 from typing import Any
 
 from .. import devices
-from . import cudnn, mps
-from . import numpy as host
+from . import cudnn, mps, numpy as host
 
 
 class _Namespaces(dict):

@@ -7,6 +7,7 @@ is CXX, or the first of g++, c++ and clang++ that is found. This is imported whe
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -55,12 +56,16 @@ def identity(path: str) -> str:
     except OSError as error:
         said, code = str(error), 1
     if code:
-        _warn(path, said)
+        _give_up(path, said)
         return ""
     return said
 
 
-def _warn(path: str, why: str) -> None:
+_broken: set[str] = set()  # compilers that have failed: not tried again, nor complained of, in this process
+
+
+def _give_up(path: str, why: str) -> None:
+    _broken.add(path)
     warnings.warn(
         f"{path} could not compile a kernel, so that NumPy does the work, and takes longer: {why[:300]} "
         "(CXX names another compiler; GRADCU_NATIVE=0 turns compiling off)",
@@ -91,9 +96,9 @@ def folder() -> pathlib.Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except (OSError, RuntimeError):  # there is no home, or it is read-only
-        own = tempfile.TemporaryDirectory(prefix="gradcu-", ignore_cleanup_errors=True)
-        folder.own = own  # type: ignore[attr-defined]  # it goes when the process does
-        return pathlib.Path(own.name)
+        own = tempfile.mkdtemp(prefix="gradcu-")
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return pathlib.Path(own)
 
 
 def library(source: str) -> ctypes.CDLL | None:
@@ -107,7 +112,7 @@ def library(source: str) -> ctypes.CDLL | None:
 def _library(source: str) -> ctypes.CDLL | None:
     path = find()
     version = path and identity(path)
-    if not path or not version:
+    if not path or not version or path in _broken:
         return None
     flags = FLAGS + _native(path)
     text = "\n".join([source, path, version, *flags, *LINK, processor(), " ".join(platform.libc_ver())])
@@ -120,7 +125,7 @@ def _library(source: str) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(built)) if _build(path, flags, source, built) else None
     except OSError as error:
-        _warn(path, str(error))
+        _give_up(path, str(error))
         return None
 
 
@@ -136,24 +141,18 @@ def _native(path: str) -> list[str]:
     return []
 
 
-_broken: set[str] = set()  # compilers that have failed: not tried again, nor complained of, in this process
-
-
 def _build(path: str, flags: Sequence[str], source: str, built: pathlib.Path) -> bool:
     """Compile, and move the result to its place; False, with a warning, if the compiler cannot."""
-    if path in _broken:
-        return False
     with tempfile.TemporaryDirectory(dir=built.parent, ignore_cleanup_errors=True) as work:
         text, made = pathlib.Path(work) / "kernel.cpp", pathlib.Path(work) / "kernel.so"
         text.write_text(source)
         for attempt in ATTEMPTS:
             command = [path, *flags, *LINK, str(text), "-o", str(made), *attempt]
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
+            if done.returncode == 0 and made.exists():
                 os.replace(made, built)
                 return True
-    _broken.add(path)
-    _warn(path, done.stderr)
+    _give_up(path, done.stderr)
     return False
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backends as _settings
-from .. import devices
+from .. import backends as _settings, devices
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 

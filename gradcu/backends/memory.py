@@ -1,9 +1,9 @@
 """Memory that was freed is kept for the next operation.
 
-The C library gives large blocks back to the system when they are freed, and the system clears every page of the next one
-before it is used: for arrays of a megabyte that costs as much as the arithmetic (1M float32, NumPy, chains of pointwise
-operations: 18 ms with it, 8 ms without). On Linux with glibc two thresholds say when it does so; they are raised
-here. Set GRADCU_KEEP_MEMORY=0 to leave them alone. See mallopt(3).
+The C library gives large blocks back to the system when they are freed, and the system clears every page of the next
+one before it is used: for arrays of a megabyte that costs as much as the arithmetic (1M float32, NumPy, chains of
+pointwise operations: 18 ms with it, 8 ms without). On Linux with glibc two thresholds say when it does so; they are
+raised here. Set GRADCU_KEEP_MEMORY=0 to leave them alone. See mallopt(3).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ or with GRADCU_NATIVE=0. docs/native.md tells how a formula becomes a kernel, `c
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -175,7 +176,7 @@ def share(work: Callable[[int, int], Any], size: int) -> None:
 
         pool = _pool = ThreadPoolExecutor(n - 1, thread_name_prefix="gradcu")
     bounds = [size * i // n for i in range(n + 1)]
-    others = [pool.submit(work, b, e) for b, e in zip(bounds[1:-1], bounds[2:])]
+    others = [pool.submit(work, b, e) for b, e in itertools.pairwise(bounds)]
     try:
         work(bounds[0], bounds[1])
     finally:  # none may write on when this has raised: its arrays would be gone

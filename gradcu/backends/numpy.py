@@ -148,6 +148,10 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
         return x
     a = np.asarray(x)
     lead = len(shape) - len(own)
+    if not own:
+        view = np.ndarray(shape, a.dtype, a, 0, (0,) * lead)
+        view.flags.writeable = False
+        return view
     if lead < 0 or not a.size or not a.flags.c_contiguous:
         return np.broadcast_to(a, shape)
     strides = [0] * lead

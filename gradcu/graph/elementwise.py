@@ -26,7 +26,8 @@ _asarray = backends.host.asarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
 
 
-def _unary(input: Tensor, *, out: Tensor | None = None) -> Tensor: ...
+def _unary(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    raise NotImplementedError
 
 
 _UNARY = inspect.signature(_unary)  # what `help` shows for functions of one tensor alone
@@ -144,6 +145,7 @@ class Elementwise(Primitive):
         direct, slow, name = self.direct, self.apply, self.name
         key = (1, 0, False)
         differentiable, nodes = self.vjp is not None, self._nodes
+        f32, f64 = (_f32, _f64) if "f" in self.kinds else (None, None)
 
         def function(input: Tensor, *attributes: Any, out: Tensor | None = None) -> Tensor:
             try:
@@ -153,7 +155,7 @@ class Elementwise(Primitive):
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
                 ) from None
             d = a.dtype
-            if (d is not _f32 and d is not _f64) or type(a) is not _ndarray or out is not None:
+            if (d is not f32 and d is not f64) or type(a) is not _ndarray or out is not None:
                 result = slow((input,), attributes)
                 return result if out is None else write_out(result, out, name, (input,))
             r = direct(a, *attributes)

@@ -45,7 +45,9 @@ def walk(
         state.grad = before
 
 
-def _walk(edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed) -> list:
+def _walk(
+    edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed
+) -> list:
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []

@@ -14,7 +14,8 @@ def stale(node: Node) -> RuntimeError:
     if isinstance(node.saved, Freed):
         return RuntimeError(
             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-            f"already been freed). Saved intermediate values of {node.name()} were freed by an earlier {node.saved.by}. "
+            f"already been freed). Saved intermediate values of {node.name()} were freed by an earlier "
+            f"{node.saved.by}. "
             "Specify retain_graph=True there if you need to backward through the graph a second time or if you need to "
             "access saved tensors after calling backward."
         )

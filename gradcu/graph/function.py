@@ -12,7 +12,7 @@ from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to
 from .errors import stale
 from .modes import no_grad, state
-from .node import Node, Output, NodeType, by_array, make, sequence
+from .node import Node, NodeType, Output, by_array, make, sequence
 from .op import saved_version
 from .views import change, check_inplace
 

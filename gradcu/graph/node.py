@@ -78,6 +78,8 @@ class Node(metaclass=NodeType):
     # Of the classes that declarations make:
     primitive: Any
     constants: dict[str, Any]  # further `_saved_*` attributes
+    sources: dict[str, str]  # by the names in formulas of what is saved: where it is taken from
+    saves: bool
     save: Callable[..., tuple]
     count: Callable[[Sequence[Any]], int]  # the sum of the counters of what would be saved
     write: Callable[[str], Callable]

@@ -286,7 +286,6 @@ class Primitive:
         self._nodes[key] = cls
         return cls
 
-
     def shown(self, name: str) -> str:
         """The name in `_saved_*` of what formulas call `name`."""
         base = name.removesuffix("_shape")

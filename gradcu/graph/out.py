@@ -14,8 +14,8 @@ from .modes import state
 def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), rule: str = "") -> Tensor:
     """Put the result of `name(*inputs)` into `out`, which takes its shape.
 
-    rule: with "same" in it the dtype of `out` must be the result's, else one that it promotes to; with "apart" in it `out`
-        may share no memory with an input, else it may be one.
+    rule: with "same" in it the dtype of `out` must be the result's, else one that it promotes to; with "apart" in it
+        `out` may share no memory with an input, else it may be one.
     Raises TypeError if `out` is no tensor, RuntimeError if its dtype, device or memory does not fit or a gradient would
     be lost.
     """
@@ -29,7 +29,9 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
     if out.device != result.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
     if "same" in rule and out.dtype is not result.dtype:
-        raise RuntimeError(f"Expected out tensor to have dtype {result.dtype.c_name}, but got {out.dtype.c_name} instead")
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {result.dtype.c_name}, but got {out.dtype.c_name} instead"
+        )
     if not dtypes.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
             f"result type {result.dtype.type_name} can't be cast to the desired output type {out.dtype.type_name}"

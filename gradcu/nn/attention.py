@@ -10,8 +10,7 @@ from .. import dtypes
 from ..ops import functions
 from ..ops.creation import empty
 from ..tensor import Tensor
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .container import ModuleList
 from .dropout import Dropout
 from .linear import Linear

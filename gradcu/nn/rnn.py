@@ -9,8 +9,7 @@ from typing import Any
 from ..ops import functions
 from ..ops.creation import empty, zeros
 from ..tensor import Tensor
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
 

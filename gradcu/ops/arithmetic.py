@@ -55,7 +55,28 @@ def zero(xp: Any, g: Any) -> Any:
 # --- sums and products ---
 
 add_ = Elementwise("add", "add", lambda xp, g: g, lambda xp, g: g, node="AddBackward0", constants={"alpha": 1})
-subtract = Elementwise(
+def _no_difference(*operands: Any) -> None:
+    """Raise RuntimeError for booleans, which cannot be subtracted."""
+    booleans = [(isinstance(t, Tensor) and t.dtype is dtypes.bool) or isinstance(t, bool) for t in operands]
+    if all(booleans):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
+        )
+    if any(booleans):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead."
+        )
+
+
+class _Subtract(Elementwise):
+    def prepare(self, args: Any) -> Any:
+        _no_difference(*args)
+        return super().prepare(args)
+
+
+subtract = _Subtract(
     "subtract",
     "subtract",
     lambda xp, g: g,
@@ -100,21 +121,6 @@ def _scaled(other: Any, alpha: Any, input: Any) -> Any:
     return other * alpha
 
 
-def _no_difference(*operands: Any) -> None:
-    """Raise RuntimeError for booleans, which cannot be subtracted."""
-    booleans = [(isinstance(t, Tensor) and t.dtype is dtypes.bool) or isinstance(t, bool) for t in operands]
-    if all(booleans):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-            "operator instead."
-        )
-    if any(booleans):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
-            "use the `~` or `logical_not()` operator instead."
-        )
-
-
 @expose(inplace=True)
 def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input + alpha * other`, broadcast and promoted; for booleans, whether one of the two holds.
@@ -135,7 +141,6 @@ def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None)
 
     Raises RuntimeError for booleans, which have no difference, and for an `alpha` of a higher kind than the operands.
     """
-    _no_difference(input, other)
     if alpha != 1:
         other = _scaled(other, alpha, input)
     return _function_sub(input, other, out=out)
@@ -146,7 +151,6 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """`other - alpha * input`, broadcast and promoted. Raises RuntimeError for booleans."""
     if not isinstance(input, Tensor):
         raise TypeError(f"rsub(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    _no_difference(input, other)
     return subtract.apply((other, _scaled(input, alpha, other) if alpha != 1 else input))
 
 
@@ -305,7 +309,7 @@ def _pow_x(xp: Any, g: Any, x: Any, y: Any) -> Any:
     if is_number(y):
         if y == 0:
             return xp.zeros_like(g)
-        return g * (2 * x) if y == 2 else g * (y * x ** (y - 1))
+        return g * (x + x) if y == 2 else g * (y * x ** (y - 1))
     # where the exponent is 0 the gradient is, whatever x is
     return xp.where(y == 0, 0, g * (y * x ** (xp.where(y == 0, 1, y) - 1)))
 
@@ -330,7 +334,9 @@ power = Elementwise(
     kinds="ifc",
     domain=((0.3, 3.0), (-2.0, 2.0)),
 )
-square_ = Elementwise("square", "square", lambda xp, g, x: g * (2 * x), node="PowBackward0", kinds="ifc", constants={"exponent": 2})
+square_ = Elementwise(
+    "square", "square", lambda xp, g, x: g * (2 * x), node="PowBackward0", kinds="ifc", constants={"exponent": 2}
+)
 sqrt = Elementwise("sqrt", "sqrt", lambda xp, g, out: g / (2 * out), result="float", domain=(0.1, 3.0))
 rsqrt = Elementwise(
     "rsqrt",
@@ -494,21 +500,10 @@ def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 # --- Python's operators ---
 
 
-def _guarded(fast: Callable) -> Callable:
-    """`-`, which booleans do not have."""
-
-    def operator(self: Tensor, other: Any) -> Any:
-        if self._array.dtype.kind == "b" or (isinstance(other, Tensor) and other._array.dtype.kind == "b"):
-            _no_difference(self, other)
-        return fast(self, other)
-
-    return operator
-
-
 for _f, _p in ((add, add_), (sub, subtract), (div, divide)):
     _f.ufunc = _p.ufunc  # type: ignore[attr-defined]  # in-place forms write with it
 _OPERATORS: dict[str, Callable] = {
-    "add": _add, "radd": _add, "sub": _guarded(_sub), "rsub": _guarded(subtract.reflected()), "mul": _mul, "rmul": _mul,
+    "add": _add, "radd": _add, "sub": _sub, "rsub": subtract.reflected(), "mul": _mul, "rmul": _mul,
     "truediv": _div, "div": _div, "rtruediv": divide.reflected(), "rdiv": divide.reflected(), "neg": neg,
     "pos": positive,
 }  # fmt: skip

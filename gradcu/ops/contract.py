@@ -364,7 +364,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return reshape_.record((mul(x, y),), (tuple(m * n for m, n in zip(a, b)),))
 
 
-@expose(function=False, method=False, into="nn.functional")
+@expose(method=False, into="nn.functional")
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input1 @ weight[k] @ input2 + bias[k]` for each k: (..., i), (..., j) and weights (o, i, j) give (..., o)."""
     for t, argument in ((input1, "input1"), (input2, "input2"), (weight, "weight")):

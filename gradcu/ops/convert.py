@@ -8,7 +8,7 @@ from .. import backends, devices, dtypes
 from ..graph.op import Primitive
 from ..layouts import contiguous_format, memory_format, preserve_format
 from ..tensor import Tensor
-from .expose import expose
+from .expose import expose, functions
 
 
 def _cast_back(xp: Any, g: Any, x_dtype: Any, dtype: Any) -> Any:
@@ -23,6 +23,7 @@ astype = Primitive(
     kind="linear",
     node="ToCopyBackward0",
     holomorphic=False,
+    samples=lambda make: [(make(2, 3), dtypes.float64.numpy, True), (make(), dtypes.float64.numpy, True)],
 )
 to_device = Primitive(
     "to_device",
@@ -30,6 +31,7 @@ to_device = Primitive(
     {"x": lambda xp, g, device, source: xp.to_device(g, source, device)},
     kind="linear",
     node="ToCopyBackward0",
+    samples=lambda make: [(make(2, 3), devices.cpu, devices.cpu), (make(), devices.cpu, devices.cpu)],
 )
 clone_ = Primitive(
     "clone",
@@ -37,6 +39,7 @@ clone_ = Primitive(
     {"x": lambda xp, g: g},
     kind="linear",
     node="CloneBackward0",
+    samples=lambda make: [(make(2, 3),), (make(),), (make(0, 2),)],
 )
 contiguous_ = Primitive(
     "contiguous",
@@ -44,38 +47,40 @@ contiguous_ = Primitive(
     {"x": lambda xp, g: g},
     kind="linear",
     node="CloneBackward0",
+    samples=lambda make: [(make(2, 3),), (make(),), (make(0, 2),)],
 )
 
 
 @expose()
-def clone(input: Tensor, *, memory_format: memory_format = preserve_format) -> Tensor:  # noqa: A002
+def clone(input: Tensor, *, memory_format: memory_format = preserve_format) -> Tensor:
     """A copy; gradients flow through it."""
     return contiguous_.record((input,)) if memory_format is contiguous_format else clone_.record((input,))
 
 
 @expose(function=False)
-def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:  # noqa: A002
+def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
     """The tensor itself if its elements lie in row-major order, else a copy that does."""
     return input if input._array.flags.c_contiguous else contiguous_.record((input,))
 
 
 @expose(function=False)
-def is_contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> bool:  # noqa: A002
+def is_contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> bool:
     """Whether the elements lie in row-major order."""
     return input._array.flags.c_contiguous
 
 
 @expose(function=False)
-def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: A002
-    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: converted, or the tensor itself if it is that already.
+def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: converted, or itself if it is that already.
 
     `non_blocking` lets a copy run on while Python goes on, where the device can; `copy=True` copies in any case.
     Raises RuntimeError, naming what to install, if the device cannot be used.
     """
     device, dtype, copy = parse_to(*args, **kwargs)
     result = input
-    if device is not None and device.type != input.device.type or (device is not None and device.index not in (None, input.device.index or 0)):
-        result = to_device.record((result,), (device, input.device))
+    here = input.device
+    if device is not None and (device.type != here.type or device.index not in (None, here.index or 0)):
+        result = to_device.record((result,), (device, here))
     if dtype is not None and dtype.numpy != result._array.dtype:
         result = astype.record((result,), (dtype.numpy, True))
     if copy and result is input:
@@ -112,19 +117,19 @@ def parse_to(
 
 
 @expose(function=False)
-def cpu(input: Tensor, memory_format: Any = None) -> Tensor:  # noqa: A002
+def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """On the CPU: the tensor itself if it is there."""
     return to(input, devices.cpu)
 
 
 @expose(function=False)
-def cuda(input: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:  # noqa: A002
+def cuda(input: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """On a CUDA device, the current one unless named."""
     return to(input, devices.device("cuda") if device is None else devices.device(device))
 
 
 @expose(function=False)
-def numpy(input: Tensor, *, force: bool = False) -> Any:  # noqa: A002
+def numpy(input: Tensor, *, force: bool = False) -> Any:
     """The NumPy array that shares the tensor's memory.
 
     Raises RuntimeError if it requires grad, TypeError if it is on another device; `force=True` detaches and copies.
@@ -135,13 +140,14 @@ def numpy(input: Tensor, *, force: bool = False) -> Any:  # noqa: A002
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if type(input._array) is not backends.host.ndarray:
         raise TypeError(
-            f"can't convert {input.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            f"can't convert {input.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+            "memory first."
         )
     return input._array
 
 
 @expose(function=False, name="type")
-def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:  # noqa: A002
+def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The type's name as PyTorch writes it ("gradcu.FloatTensor"), or the tensor in another dtype."""
     if dtype is None:
         name = input.dtype.type_name
@@ -153,9 +159,13 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any: 
 
 
 @expose(function=False)
-def type_as(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
+def type_as(input: Tensor, other: Tensor) -> Tensor:
     """In the dtype, and on the device, of `other`."""
     return to(input, other)
+
+
+for _name in ("detach", "detach_", "get_device"):
+    functions[_name] = getattr(Tensor, _name)
 
 
 def _conversion(name: str, dtype: dtypes.dtype) -> None:

@@ -10,9 +10,7 @@ from typing import Any
 from .. import backends, devices, dtypes
 from ..graph.elementwise import is_number
 from ..graph.out import write_out
-from ..layouts import layout as Layout
-from ..layouts import memory_format as MemoryFormat
-from ..layouts import preserve_format, strided
+from ..layouts import layout as Layout, memory_format as MemoryFormat, preserve_format, strided
 from ..tensor import Tensor, from_array
 from .expose import expose
 from .shape import as_shape

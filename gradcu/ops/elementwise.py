@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..graph.elementwise import Elementwise
-from ..graph.out import write_out
 from ..graph.op import Primitive
+from ..graph.out import write_out
 from ..return_types import named
 from ..tensor import Tensor
 from .arithmetic import operator, underivable, zero
@@ -56,7 +56,7 @@ acos = Elementwise("acos", "acos", lambda xp, g, x: -g / xp.sqrt(1 - x * x), res
 atan = Elementwise("atan", "atan", lambda xp, g, x: g / (1 + x * x), result="float")
 sinh = Elementwise("sinh", "sinh", lambda xp, g, x: g * xp.cosh(x), result="float")
 cosh = Elementwise("cosh", "cosh", lambda xp, g, x: g * xp.sinh(x), result="float")
-tanh = Elementwise("tanh", "tanh", lambda xp, g, out: g * (1 - out * out), result="float")
+tanh = Elementwise("tanh", "tanh", lambda xp, g, out: g - g * out * out, result="float")
 asinh = Elementwise("asinh", "asinh", lambda xp, g, x: g / xp.sqrt(x * x + 1), result="float")
 acosh = Elementwise(
     "acosh", "acosh", lambda xp, g, x: g / (xp.sqrt(x - 1) * xp.sqrt(x + 1)), result="float", domain=(1.2, 3.0)

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..graph.out import write_out
 from ..graph.inplace import inplace as make_inplace
+from ..graph.out import write_out
 from ..tensor import Tensor
 
 #: the public functions, by name; `gradcu/__init__.py` puts them into the package
@@ -28,8 +28,8 @@ def expose(
     """Decorator: make a function public under its name and `aliases`.
 
     function: as `gradcu.<name>`. method: as `Tensor.<name>`. inplace: as `Tensor.<name>_`, too. out: give it an
-    `out=` argument; a text is a rule for it, as in `write_out`. into: further namespaces ("nn.functional", "special", ...), where an alias may be meant by
-    "special.expit". name: if it is not the function's own.
+    `out=` argument; a text is a rule for it, as in `write_out`. into: further namespaces ("nn.functional", "special",
+    ...), where an alias may be meant by "special.expit". name: if it is not the function's own.
     """
 
     def decorate(f: Callable) -> Callable:
@@ -60,10 +60,11 @@ def expose(
 
 #: in-place forms that PyTorch has as functions as well
 FUNCTIONS_IN_PLACE = frozenset(
-    """abs_ acos_ acosh_ alpha_dropout_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_ ceil_
-    celu_ conj_physical_ gcd_ i0_ lcm_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ dropout_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_
-    floor_ frac_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_
-    round_ rrelu_ rsqrt_ selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_ zero_""".split()
+    """abs_ acos_ acosh_ alpha_dropout_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_
+    ceil_ celu_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ deg2rad_ detach_ dropout_ erf_ erfc_ exp2_
+    exp_ expm1_ fill_ fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_
+    rad2deg_ reciprocal_ relu_ resize_as_ round_ rrelu_ rsqrt_ selu_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_
+    threshold_ trunc_ xlogy_ zero_""".split()
 )
 
 

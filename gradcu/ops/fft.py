@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, devices, dtypes
-from ..graph.out import write_out
 from ..graph.op import Primitive
+from ..graph.out import write_out
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions
 from .index import place_at

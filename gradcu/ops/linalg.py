@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph.out import write_out
 from ..graph.errors import broadcast_error
 from ..graph.op import Primitive
+from ..graph.out import write_out
 from ..tensor import Tensor
 from .arithmetic import mul
 from .expose import expose
@@ -37,7 +37,9 @@ def _matmul_y(xp: Any, g: Any, x: Any, y_shape: tuple) -> Any:
 
 def _product(name: str, node: str, samples: Any) -> Primitive:
     forward = lambda xp, x, y: xp.matmul(x, y)  # noqa: E731
-    return Primitive(name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, saved={"y": "mat2"}, samples=samples)
+    return Primitive(
+        name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, saved={"y": "mat2"}, samples=samples
+    )
 
 
 mm_ = Primitive(
@@ -209,6 +211,7 @@ addr_ = _added(
 )
 
 # --- errors ---
+
 
 def type_name(t: Tensor) -> str:
     """The dtype as PyTorch's messages write it: Float, Long, ..."""

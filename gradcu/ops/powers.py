@@ -94,8 +94,8 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
             raise RuntimeError(f"{name}: the {'last' if i else 'first'} tensor must be 1D or 2D but got {ndim}D")
         if t._array.dtype != given[0]._array.dtype:
             raise RuntimeError(
-                f"{name}: all tensors must have be the same dtype but tensor 0 is {given[0].dtype.c_name} and tensor {i} "
-                f"{t.dtype.c_name}"
+                f"{name}: all tensors must have be the same dtype but tensor 0 is {given[0].dtype.c_name} and tensor "
+                f"{i} {t.dtype.c_name}"
             )
         if t.device != given[0].device:
             raise RuntimeError(

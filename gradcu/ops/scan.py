@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, dtypes
@@ -291,7 +291,7 @@ def _derivative(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
             raise RuntimeError(
                 "torch.gradient expected each tensor to be 1-dimensional and to match the dimension in size"
             )
-        h = spacing.diff().reshape(-1, *(1,) * (f.ndim - axis - 1))
+        h: Any = spacing.diff().reshape(-1, *(1,) * (f.ndim - axis - 1))
         before, after = h[:-1], h[1:]
         first, last = h[:2], h[-2:].flip(0)
     else:

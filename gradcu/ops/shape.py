@@ -20,6 +20,7 @@ reshape_ = Primitive(
     kind="linear",
     node="ViewBackward0",
     view="maybe",
+    samples=lambda make: [(make(2, 3), (3, 2)), (make(), (1, 1)), (make(0, 2), (2, 0)), (make(4), (2, 2))],
 )
 permute_dims = Primitive(
     "permute_dims",
@@ -29,6 +30,7 @@ permute_dims = Primitive(
     node="PermuteBackward0",
     saved={"axes": "dims"},
     view=True,
+    samples=lambda make: [(make(2, 3), (1, 0)), (make(2, 3, 1), (2, 0, 1)), (make(), ()), (make(0, 2), (1, 0))],
 )
 swapaxes = Primitive(
     "swapaxes",
@@ -38,6 +40,7 @@ swapaxes = Primitive(
     node="TransposeBackward0",
     saved={"axis1": "dim0", "axis2": "dim1"},
     view=True,
+    samples=lambda make: [(make(2, 3), 0, 1), (make(2, 1, 3), 2, 0), (make(0, 2), 0, 1)],
 )
 matrix_transpose = Primitive(
     "matrix_transpose",
@@ -46,14 +49,25 @@ matrix_transpose = Primitive(
     kind="linear",
     node="TBackward0",
     view=True,
+    samples=lambda make: [(make(2, 3),), (make(2, 1, 3),), (make(0, 2),)],
 )
+
+
+def _broadcast(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    view = xp.broadcast_to(x, shape)
+    if view.size == x.size and view.size:
+        return xp.reshape(x, shape)  # nothing is repeated: the view may be written to
+    return view
+
+
 broadcast_to_ = Primitive(
     "broadcast_to",
-    lambda xp, x, shape: xp.broadcast_to(x, shape),
+    _broadcast,
     {"x": lambda xp, g, x_shape: unbroadcast(xp, g, x_shape)},
     kind="linear",
     node="ExpandBackward0",
     view=True,
+    samples=lambda make: [(make(2, 1), (2, 3)), (make(3), (2, 3)), (make(), (2,)), (make(1, 0), (2, 0))],
 )
 expand_dims = Primitive(
     "expand_dims",
@@ -62,6 +76,7 @@ expand_dims = Primitive(
     kind="linear",
     node="UnsqueezeBackward0",
     view=True,
+    samples=lambda make: [(make(2, 3), 1), (make(), 0), (make(2), (0, 2)), (make(0, 2), -1)],
 )
 squeeze_all, squeeze_, squeeze_several = (
     Primitive(
@@ -144,9 +159,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Sequence[int] | None = None) -> T
 
 
 @expose(function=False)
-def view(
-    input: Tensor, *shape: Any, size: Sequence[int] | None = None, dtype: dtypes.dtype | None = None
-) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Sequence[int] | None = None, dtype: dtypes.dtype | None = None) -> Tensor:
     """The same memory in another shape, or read as another dtype.
 
     Raises RuntimeError if no strides give that shape; `reshape` copies then.

@@ -110,6 +110,8 @@ def _functional(name: str, compute: Callable[[Tensor, int, Any], Tensor], doc: s
 
 _functional("softmax", softmax, "exp(input) / sum of exp(input) over `dim`.")
 _functional("log_softmax", log_softmax, "The logarithm of `softmax` over `dim`.")
+
+
 @expose(into="nn.functional", function=False, method=False)
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """Samples from the relaxed distribution of a class drawn with softmax(logits) (Jang et al., Maddison et al. 2017).

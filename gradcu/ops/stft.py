@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from .. import dtypes
 from ..tensor import Tensor
@@ -12,7 +11,13 @@ from .reduce import tensor_or_raise
 
 
 def _settings(
-    name: str, given: str, n_fft: int, hop_length: int | None, win_length: int | None, window: Tensor | None, like: Tensor
+    name: str,
+    given: str,
+    n_fft: int,
+    hop_length: int | None,
+    win_length: int | None,
+    window: Tensor | None,
+    like: Tensor,
 ) -> tuple[int, Tensor]:
     """The hop, and the window, centred in n_fft samples."""
     hop, length = n_fft // 4 if hop_length is None else hop_length, n_fft if win_length is None else win_length
@@ -59,7 +64,10 @@ def stft(
         raise RuntimeError(f"stft({given}): expected a tensor of floating point or complex values")
     is_complex = input.dtype.is_complex or (window is not None and window.dtype.is_complex)
     if return_complex is None and not is_complex:
-        raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.")  # fmt: skip  # noqa: E501
+        raise RuntimeError(
+            "stft requires the return_complex parameter be given for real inputs, and will further require that "
+            "return_complex=True in a future PyTorch release."
+        )
     x = input if len(shape) == 2 else input.unsqueeze(0)
     if center:
         around = (n_fft // 2, n_fft // 2)
@@ -89,7 +97,7 @@ def istft(
     length: int | None = None,
     return_complex: bool = False,
 ) -> Tensor:
-    """The signals (..., time) of which `stft` gives `input`: the frames added up, divided by the sum of squared windows.
+    """The signals (..., time) of which `stft` gives `input`: the frames added up, over the sum of squared windows.
 
     Raises RuntimeError for real input, for sizes that do not fit, and where the windows leave gaps (Griffin, Lim 1984).
     """
@@ -120,7 +128,11 @@ def istft(
         raise RuntimeError(f"istft({given}): window overlap add min: 1")
     y = total / weight
     if length is not None and y.shape[-1] < length:
-        warnings.warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. Please check your center and hop_length settings.", stacklevel=2)  # fmt: skip  # noqa: E501
+        warnings.warn(
+            "The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. "
+            "Please check your center and hop_length settings.",
+            stacklevel=2,
+        )
         y = namespaces["nn.functional"]["pad"](y, (0, length - y.shape[-1]))
     return y if len(shape) == 3 else y.squeeze(0)
 

@@ -1,0 +1,460 @@
+"""Compiled CPU kernels: they compute what NumPy computes, and whatever goes wrong with them NumPy takes over."""
+
+import itertools
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import gradcu
+from gradcu import backends
+from gradcu.backends import compiler, native
+from gradcu.expr import NotPointwise, Trace, kernel_source, steps
+from gradcu.graph.elementwise import Elementwise
+from gradcu.graph.op import registry
+from gradcu.graph.written import parameters
+
+F = gradcu.nn.functional
+ROOT = pathlib.Path(__file__).parent.parent
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+needs_compiler = pytest.mark.skipif(compiler.find() is None, reason="no C++ compiler, or GRADCU_NATIVE=0")
+
+
+# --- every declared formula against NumPy ---
+
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-40, -3e38, 7.0, -20.0, 90.0]
+
+#: Formulas that take the difference of nearly equal numbers somewhere in their domain, near a zero of the result: there
+#: the last bit of an exponential decides, which the C library and NumPy round differently. They may differ by the same amount near other values.
+CANCELLING = """
+    sinc_x logaddexp silu_x mish_x gelu gelu_x gelu_tanh gelu_tanh_x entr_x lgamma lgamma_x digamma igamma_y igammac_y
+""".split()
+
+
+def formulas():
+    """Name, formula over (xp, *arguments), names of arrays and settings: each forward, and the backward for each mask."""
+    for p in list(registry.values()):
+        if not isinstance(p, Elementwise) or "f" not in p.kinds:
+            continue
+        yield p, p.name, lambda xp, *a, p=p: [xp.apply(p, *a)], p.inputs, p.attributes
+        if not isinstance(p.vjp, dict):
+            continue
+        names = [n for n in p.vjp if p.vjp[n] is not None]
+        for mask in itertools.chain(*(itertools.combinations(names, r) for r in range(1, len(names) + 1))):
+            parts = [p.vjp[n] for n in mask]
+            wanted = list(dict.fromkeys(n for f in parts for n in parameters(f)[2:]))
+            if any(n.endswith(("_shape", "_dtype")) for n in wanted):
+                continue
+            arrays = [n for n in wanted if n in p.inputs or n == "out"]
+            settings = [n for n in wanted if n not in arrays]
+
+            def backward(xp, g, *values, parts=parts, order=(*arrays, *settings)):
+                value = dict(zip(order, values, strict=True))
+                return [f(xp, g, *(value[n] for n in parameters(f)[2:])) for f in parts]
+
+            yield p, f"{p.name}_{''.join(mask)}", backward, ("g", *arrays), settings
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """All formulas for both dtypes, compiled as one library: (primitive, name, formula, arrays, settings, function)."""
+    texts, cases = [], []
+    for dtype, (p, name, formula, arrays, settings) in itertools.product((SINGLE, DOUBLE), formulas()):
+        values = [None] * len(arrays) + [p._defaults[s] for s in settings]
+        for number in (True, False):  # numbers as arguments, or where the formula branches on them as constants
+            kinds = ["array"] * len(arrays)
+            kinds += ["number" if number and type(v) in (int, float) else (type(v), v) for v in values[len(arrays) :]]
+            written = native.Kernel(formula, least=1).source(dtype, kinds, values, f"kernel{len(cases)}")
+            if written is not None:
+                texts.append(written[0])
+                cases.append((p, name, formula, arrays, settings, dtype, kinds, written[1]))
+                break
+    library = compiler.library("\n".join(texts))
+    return [
+        (*case[:6], compiler.caller(getattr(library, f"kernel{i}"), *case[5:])) for i, case in enumerate(cases)
+    ]
+
+
+def samples(p, dtype, size=8197):
+    """Values of every input in its domain, led by all combinations of special ones; the result; a gradient."""
+    rng = np.random.default_rng(0)
+    ranges = [p.domain] * len(p.inputs) if isinstance(p.domain[0], (int, float)) else p.domain
+    count = min(size, len(SPECIAL) ** len(p.inputs))
+    made = {n: rng.uniform(*r, size).astype(dtype) for n, r in zip(p.inputs, ranges, strict=True)}
+    for i, n in enumerate(p.inputs):
+        made[n][:count] = np.resize(np.repeat(SPECIAL, len(SPECIAL) ** i), count)
+    made["out"] = np.asarray(p.forward(backends.host, *made.values(), *(p._defaults[a] for a in p.attributes)), dtype)
+    made["g"] = rng.uniform(-2, 2, size).astype(dtype)
+    return made
+
+
+def assert_same(got, want, name, slack=None):
+    """NaN, infinities, signs of zeros and truth are the same; other values within 4 ulp, or 4 of a larger `slack`."""
+    want = np.broadcast_to(want, got.shape)
+    assert got.dtype == want.dtype, name
+    if got.dtype == bool:
+        np.testing.assert_array_equal(got, want, name)
+        return
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want), name)
+    finite = np.isfinite(got) & np.isfinite(want)
+    both = ~np.isnan(want)
+    np.testing.assert_array_equal(got[~finite & both], want[~finite & both], name)
+    zero = (got == 0) & (want == 0)
+    np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(want[zero]), name)
+    size = np.maximum(np.abs(got), np.abs(want))[finite]
+    if slack is not None:
+        size = np.maximum(size, slack[finite])
+    eps = np.finfo(got.dtype).eps
+    error = np.abs(got[finite] - want[finite])
+    assert (error <= 4 * eps * size).all(), f"{name}: {(error / size).max() / eps} ulp"
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_formula_agrees_with_numpy(everything):
+    assert len(everything) > 400
+    for p, name, formula, arrays, settings, dtype, function in everything:
+        made = samples(p, dtype)
+        values = [*(made[n] for n in arrays), *(p._defaults[s] for s in settings)]
+        slack = None
+        if name in CANCELLING:
+            slack = 4 * np.max([np.ones_like(made["g"]), *(np.abs(made[n]) for n in arrays)], axis=0)
+        want = p.forward(backends.host, *values) if name == p.name else formula(backends.host, *values)
+        wanted = [want] if name == p.name else want
+        for got, one in zip(function(values, values[0]), wanted, strict=True):
+            assert_same(got, one, f"{name} {dtype}", slack)
+
+
+# --- the way into a kernel ---
+
+
+def gelu_numpy(x):
+    return registry["gelu"].forward(backends.host, x)
+
+
+def kernels_of(direct):
+    """The functions that have been compiled for an operation."""
+    return next(c.cell_contents for c in direct.__closure__ if isinstance(c.cell_contents, native.Kernel))._built
+
+
+@pytest.fixture
+def threads():
+    """Any number of threads, set back afterwards."""
+    before = native.get_num_threads()
+    yield native.set_num_threads
+    native.set_num_threads(before)
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [0, 1, 7, 8191, 8192, 8193, 131072, 131072 + 5])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_size_and_number_of_threads(threads, size, count):
+    threads(count)
+    x = np.random.default_rng(1).normal(size=size).astype(np.float32)
+    t = gradcu.tensor(x, requires_grad=True)
+    out = F.gelu(t)
+    np.testing.assert_allclose(out.detach().numpy(), gelu_numpy(x), rtol=1e-5, atol=1e-6)
+    g = np.random.default_rng(2).normal(size=size).astype(np.float32)
+    out.backward(gradcu.tensor(g))
+    want = registry["gelu"].vjp["x"](backends.host, g, x)
+    np.testing.assert_allclose(t.grad.numpy(), want, rtol=1e-5, atol=2e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("layout", ["transposed", "stepped", "reversed", "mixed", "broadcast", "unaligned"])
+def test_memory_order_does_not_matter(layout):
+    base = np.random.default_rng(1).normal(size=(200, 100))
+    other = np.random.default_rng(2).normal(size=(200, 100))
+    x, y = {
+        "transposed": (base.T, other.T),
+        "stepped": (np.repeat(base, 2, 1)[:, ::2], np.repeat(other, 2, 1)[:, ::2]),
+        "reversed": (base[::-1], other[::-1]),
+        "mixed": (base, np.asfortranarray(other)),
+        "broadcast": (base, np.broadcast_to(other[:1, :1], base.shape)),
+        "unaligned": (np.frombuffer(b"0" + base.tobytes(), np.float64, offset=1).reshape(base.shape), other),
+    }[layout]
+    out = registry["lerp"].direct(x, y, 0.25)
+    np.testing.assert_allclose(out, x + 0.25 * (y - x), rtol=1e-12, atol=1e-14)
+
+
+@needs_compiler
+def test_numbers_are_arguments():
+    """A new value of a setting, or of a number beside an array, needs no new kernel."""
+    x, y = (np.random.default_rng(i).normal(size=9000) for i in range(2))
+    kernel, softplus = native.Kernel(lambda xp, x, y, a: [(x * a + y) * a]), registry["softplus"]
+    for value in (0.5, 1.5, 3, -2):
+        np.testing.assert_array_equal(kernel(x, y, value)[0], (x * value + y) * value)
+        np.testing.assert_array_equal(kernel(x, value, 2.0)[0], (x * 2.0 + value) * 2.0)
+        want = np.where(x * abs(value) > 20, x, np.log1p(np.exp(x * abs(value))) / abs(value))
+        np.testing.assert_allclose(softplus.direct(x, abs(value), 20.0), want, rtol=1e-14)
+    assert len(kernel._built) == 2
+    assert len(kernels_of(softplus.direct)) == 1
+
+
+@needs_compiler
+def test_numbers_on_which_a_formula_branches_are_constants():
+    x = np.linspace(-3, 3, 9000)
+    for slope in (0.1, 0.0, -0.0, 2.0, -1.0):
+        want = np.where(x > 0, x, slope * x)
+        got = registry["leaky_relu"].direct(x, slope)
+        np.testing.assert_array_equal(got, want)
+
+
+@needs_compiler
+def test_what_changes_all_the_time_is_left_to_numpy():
+    kernel = native.Kernel(lambda xp, x, n: [xp.exp(x) + (1 if n > 0 else 2)])
+    x = np.linspace(-3, 3, 9000)
+    for n in range(3 * native.VARIANTS):
+        kernel._built[n] = None  # as if it had been compiled so often
+    assert kernel(x, 1.0) is None
+
+
+@needs_compiler
+def test_numbers_are_doubles_until_they_meet_an_array():
+    """As in Python: 1e30 * 1e30 does not overflow, and 0.1 + 0.2 is not rounded to float32 first."""
+    kernel = native.Kernel(lambda xp, x, a, b: [(x + 1.0) * (a * b), (x + 1.0) * (a / b)])
+    x = np.ones(9000, np.float32)
+    big, small = kernel(x, 1e30, 1e30), kernel(x, 1e30, 1e-30)
+    assert np.isinf(big[0]).all()
+    np.testing.assert_array_equal(big[1], np.float32(2.0))
+    np.testing.assert_array_equal(small[0], np.float32(2.0))
+
+
+@needs_compiler
+def test_results_that_are_arguments_or_booleans():
+    kernel = native.Kernel(lambda xp, x, y: [x, (x * 2 < y) & (y > 0), x * 2 + y])
+    x, y = np.linspace(-1, 1, 9000), np.linspace(1, -1, 9000)
+    first, second, third = kernel(x, y)
+    assert first is x
+    assert second.dtype == bool
+    np.testing.assert_array_equal(second, (x * 2 < y) & (y > 0))
+    np.testing.assert_array_equal(third, x * 2 + y)
+
+
+@needs_compiler
+def test_gradients_that_one_number_fills():
+    """`sum().backward()` gives a broadcast gradient: it is an argument, not an array of its own."""
+    x = gradcu.randn(100, 100, requires_grad=True)
+    F.gelu(x).sum().backward()
+    a = x.detach().numpy()
+    np.testing.assert_allclose(x.grad.numpy(), registry["gelu"].vjp["x"](backends.host, np.float32(1), a), atol=2e-6)
+
+
+@needs_compiler
+def test_several_python_threads_at_once():
+    arrays = [np.random.default_rng(i).normal(size=200_000) for i in range(4)]
+    wants, wrong = [gelu_numpy(a) for a in arrays], []
+
+    def work(a, want):
+        for _ in range(10):
+            if not np.allclose(registry["gelu"].direct(a), want, rtol=1e-12, atol=1e-14):
+                wrong.append(a)
+
+    workers = [threading.Thread(target=work, args=pair) for pair in zip(arrays, wants, strict=True)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert not wrong
+
+
+def _in_child(queue):
+    x = np.linspace(-3, 3, 200_000)
+    queue.put(float(registry["gelu"].direct(x).sum()))
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python's, on forking with threads
+def test_fork_after_threads_were_used(threads):
+    threads(2)
+    want = float(registry["gelu"].direct(np.linspace(-3, 3, 200_000)).sum())
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == want
+    child.join()
+
+
+def test_number_of_threads(threads):
+    gradcu.set_num_threads(3)
+    assert gradcu.get_num_threads() == 3
+    with pytest.raises(RuntimeError, match="set_num_threads expects a positive integer"):
+        gradcu.set_num_threads(0)
+    with pytest.raises(TypeError, match="set_num_threads"):
+        gradcu.set_num_threads(1.5)
+
+
+# --- expressions ---
+
+
+def traced(formula, *kinds):
+    xp = Trace(SINGLE)
+    return xp, formula(xp, *(xp.argument(k, f"a{i}") for i, k in enumerate(kinds)))
+
+
+def test_equal_parts_are_computed_once():
+    xp, out = traced(lambda xp, x: xp.exp(-x) / (1 + xp.exp(-x)), "array")
+    assert steps([out]) == 4
+    assert kernel_source(xp, [out], "k", "float").count("= expf(") == 1
+
+
+def test_composite_functions_are_traced_through():
+    xp, out = traced(lambda xp, x: xp.gelu(xp.silu(x)), "array")
+    source = kernel_source(xp, [out], "k", "float")
+    assert "= expf(" in source
+    assert "= erff(" in source
+
+
+def test_what_numbers_give_stands_before_the_loop():
+    xp, out = traced(lambda xp, x, a, b: x * xp.exp(a * b), "array", "number", "number")
+    before, inside = kernel_source(xp, [out], "k", "float").split("#pragma omp simd\n")
+    assert "exp(t0)" in before
+    assert "exp" not in inside
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda xp, x: x if x > 0 else -x,
+        lambda xp, x: xp.sum(x),
+        lambda xp, x: x.reshape(-1),
+        lambda xp, x: x[0],
+        lambda xp, x: xp.round(x, 2),
+        lambda xp, x: x * 1j,
+        lambda xp, x: np.exp(x),
+        lambda xp, x: np.float32(2) * x,
+        lambda xp, x: xp.fmod(x, 2.0),
+        lambda xp, x: xp.astype(x, np.int32),
+    ],
+)
+def test_what_is_not_pointwise_is_refused(formula):
+    with pytest.raises(TypeError):
+        traced(formula, "array")
+    kernel = native.Kernel(lambda xp, x: [formula(xp, x)], least=0)
+    assert kernel.source(SINGLE, ["array"], [None]) is None
+
+
+def test_a_power_by_an_argument_is_not_traced():
+    """How it is computed depends on the exponent, which must be a constant."""
+    with pytest.raises(NotPointwise):
+        traced(lambda xp, x, n: x**n, "array", "number")
+
+
+# --- what can be wrong with a machine ---
+
+
+def run(code, **environment):
+    """Run a script in a process of its own, with warnings shown once; what it wrote, and its warnings."""
+    values = {k: v for k, v in os.environ.items() if not k.startswith("GRADCU_") and k != "CXX"}
+    values |= {k: str(v) for k, v in environment.items()}
+    values |= {"PYTHONPATH": str(ROOT)}
+    code = "import gradcu, numpy as np\nx = gradcu.linspace(-3, 3, 10_000)\n" + textwrap.dedent(code)
+    command = [sys.executable, "-W", "always", "-c", code]
+    done = subprocess.run(command, env=values, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.split(), done.stderr
+
+
+GELU = "print(round(gradcu.nn.functional.gelu(x).sum().item(), 1))"
+SILU = "print(round(gradcu.nn.functional.silu(x).sum().item(), 1))"
+
+
+@pytest.fixture(scope="module")
+def expected():
+    x = gradcu.linspace(-3, 3, 10_000)
+    return [str(round(f(x).sum().item(), 1)) for f in (F.gelu, F.silu)]
+
+
+def test_turned_off(tmp_path, expected):
+    out, errors = run(f"{GELU}\n{SILU}", GRADCU_CACHE=tmp_path, GRADCU_NATIVE=0)
+    assert out == expected
+    assert not errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cxx", ["/bin/false", "/bin/true", "/no/such/compiler"])
+@pytest.mark.skipif(not os.path.exists("/bin/false"), reason="no /bin/false")
+def test_broken_compiler(tmp_path, expected, cxx):
+    """One warning, if there is a compiler at all, and NumPy does the work."""
+    out, errors = run(f"{GELU}\n{SILU}", GRADCU_CACHE=tmp_path, CXX=cxx)
+    assert out == expected
+    assert errors.count("UserWarning") == ("no/such" not in cxx)
+
+
+def test_no_compiler(tmp_path, expected):
+    out, errors = run(GELU, GRADCU_CACHE=tmp_path, PATH="")
+    assert out == expected[:1]
+    assert not errors
+
+
+@needs_compiler
+def test_kept_on_disk(tmp_path, expected):
+    """The second process compiles nothing, even where the folder has become read-only."""
+    folder = tmp_path / "made"
+    out, errors = run(GELU, GRADCU_CACHE=folder)
+    assert (out, errors) == (expected[:1], "")
+    (made,) = folder.glob("*")
+    stamp = made.stat().st_mtime_ns
+    out, errors = run(GELU, GRADCU_CACHE=folder)
+    assert (out, errors) == (expected[:1], "")
+    assert [f.stat().st_mtime_ns for f in folder.glob("*")] == [stamp]
+
+
+@needs_compiler
+def test_damaged_file_is_made_anew(tmp_path, expected):
+    run(GELU, GRADCU_CACHE=tmp_path)
+    (made,) = tmp_path.glob("*")
+    made.write_bytes(b"no library")
+    out, errors = run(GELU, GRADCU_CACHE=tmp_path)
+    assert (out, errors) == (expected[:1], "")
+
+
+@needs_compiler
+def test_folder_that_cannot_be_made(tmp_path, expected):
+    (tmp_path / "file").write_text("")
+    out, errors = run(GELU, HOME=tmp_path / "file", XDG_CACHE_HOME="")
+    assert (out, errors) == (expected[:1], "")
+    out, errors = run(GELU, GRADCU_CACHE=tmp_path / "file" / "below")
+    assert (out, errors) == (expected[:1], "")
+
+
+@needs_compiler
+def test_processes_compiling_at_once(tmp_path, expected):
+    results = []
+    workers = [
+        threading.Thread(target=lambda: results.append(run(f"{GELU}\n{SILU}", GRADCU_CACHE=tmp_path))) for _ in range(3)
+    ]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert results == [(expected, "")] * 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@needs_compiler
+def test_without_vector_functions(tmp_path, monkeypatch):
+    """Where the C library has no vector functions, or the first ones alone, the next attempt links."""
+    xp, out = traced(lambda xp, x: xp.tanh(xp.exp(x)), "array")
+    source = kernel_source(xp, [out], "kernel", "float")
+    x = np.linspace(-3, 3, 1000, dtype=np.float32)
+    for attempts in (compiler.ATTEMPTS[1:], compiler.ATTEMPTS[2:]):
+        monkeypatch.setattr(compiler, "ATTEMPTS", [["-DVECTORS=2", "-lno_such_library"], *attempts])
+        monkeypatch.setattr(compiler, "_libraries", {})
+        monkeypatch.setattr(compiler, "folder", lambda folder=tmp_path / str(len(attempts)): folder)
+        (tmp_path / str(len(attempts))).mkdir()
+        function = compiler.caller(compiler.library(source).kernel, SINGLE, ["array"], [SINGLE])
+        np.testing.assert_allclose(function([x], x)[0], np.tanh(np.exp(x)), rtol=1e-6)
+
+
+def test_import_needs_no_tools():
+    """`import gradcu` does not load what only compiling needs."""
+    out, _ = run("import sys; print('gradcu.backends.compiler' in sys.modules, 'concurrent.futures' in sys.modules)")
+    assert out == ["False", "False"]
