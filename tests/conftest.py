@@ -27,6 +27,20 @@ def original():
 
 
 @pytest.fixture
+def refused_alike(original):
+    """Asserts that `call(library)` is refused by both libraries: the same class of error, in the same words."""
+
+    def check(call):
+        with pytest.raises(Exception) as theirs:
+            call(original)
+        with pytest.raises(type(theirs.value)) as ours:
+            call(importlib.import_module("gradcu"))
+        assert str(ours.value).replace("gradcu", "torch") == str(theirs.value)
+
+    return check
+
+
+@pytest.fixture
 def collector_off():
     """The cyclic collector switched off, with nothing left for it to do."""
     import gc

@@ -1,8 +1,9 @@
 """Calls against PyTorch: both libraries evaluate every line of tests/calls/*.txt, with gradients of both orders.
 
 A line is an expression over `torch`, `F` (torch.nn.functional) and the values that `values` makes. Lines that start
-with `!` must raise the same class of error in both. `#` starts a comment. A line whose result has no gradient (an index,
-a comparison) is compared by value and dtype alone.
+with `!` must raise the same class of error in both. `#` starts a comment. A line whose result has no gradient (an
+index, a comparison) is compared by value and dtype alone. Where PyTorch has no second derivative, only the first is
+compared.
 """
 
 import importlib

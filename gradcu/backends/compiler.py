@@ -8,6 +8,7 @@ is CXX, or the first of g++, c++ and clang++ that is found. This is imported whe
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -25,14 +26,12 @@ from typing import Any
 
 import numpy as np
 
+from ..expr import vectors_needed, vectors_probe
 from . import native
 
-FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"]
-# as NumPy computes: without fused multiply-add, which rounds once less
-FLAGS.append("-ffp-contract=off")
 LINK = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-Wl,--no-undefined"]
-#: what to try in turn, until one links: the C library's vector functions where it has all of them, some, or none
-ATTEMPTS = [["-DVECTORS=2", "-lmvec", "-lm"], ["-DVECTORS=1", "-lmvec", "-lm"], ["-DVECTORS=0", "-lm"]]
+# without fused multiply-add, which rounds once less than NumPy does
+FLAGS = "-O3 -std=c++17 -shared -fPIC -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=off".split()
 
 _one_at_a_time = threading.Lock()
 _libraries: dict[str, ctypes.CDLL | None] = {}
@@ -65,6 +64,7 @@ _broken: set[str] = set()  # compilers that have failed: not tried again, nor co
 
 
 def _give_up(path: str, why: str) -> None:
+    """Warn once, and leave everything to NumPy."""
     _broken.add(path)
     warnings.warn(
         f"{path} could not compile a kernel, so that NumPy does the work, and takes longer: {why[:300]} "
@@ -78,7 +78,9 @@ def processor() -> str:
     """What the compiler may see of the processor under -march=native."""
     try:
         text = pathlib.Path("/proc/cpuinfo").read_text()
-        return "\n".join(sorted({line for line in text.splitlines() if line.startswith(("flags", "Features", "model"))}))
+        return "\n".join(
+            sorted({line for line in text.splitlines() if line.startswith(("flags", "Features", "model"))})
+        )
     except OSError:
         return platform.machine() + platform.processor()
 
@@ -111,49 +113,87 @@ def library(source: str) -> ctypes.CDLL | None:
 
 def _library(source: str) -> ctypes.CDLL | None:
     path = find()
-    version = path and identity(path)
-    if not path or not version or path in _broken:
+    if not path or not identity(path):
         return None
-    flags = FLAGS + _native(path)
-    text = "\n".join([source, path, version, *flags, *LINK, processor(), " ".join(platform.libc_ver())])
-    built = folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
     try:
+        level = vectors(path)
+        if path in _broken or vectors_needed(source) > level:  # one by one such functions would be slower than NumPy's
+            return None
+        options = _options(level)
+        built = _place(path, source, options)
         if built.exists():
+            with contextlib.suppress(OSError):  # of another machine, or broken: make it anew
+                return ctypes.CDLL(str(built))
+        failed = _build(path, source, options, built)
+        if not failed:
             return ctypes.CDLL(str(built))
-    except OSError:  # of another machine, or broken: make it anew
-        pass
-    try:
-        return ctypes.CDLL(str(built)) if _build(path, flags, source, built) else None
-    except OSError as error:
-        _give_up(path, str(error))
-        return None
+    except OSError as error:  # a full disk, a folder from which nothing may be run
+        failed = str(error)
+    _give_up(path, failed)
+    return None
+
+
+def _options(level: int) -> list[str]:
+    return [f"-DVECTORS={level}", *LINK, *(["-lmvec"] if level else []), "-lm", "-pthread"]
+
+
+@functools.cache
+def vectors(path: str) -> int:
+    """Up to which level the C library has vector forms, and the compiler calls them: see `expr.cpp`."""
+    failed = ""
+    for level in (0,) if "clang" in identity(path) else (2, 1, 0):
+        source, options = vectors_probe(level), _options(level)
+        built = _place(path, source, options)
+        failed = "" if built.exists() else _build(path, source, options, built)
+        if not failed:
+            return level
+    _give_up(path, failed)
+    return 0
 
 
 @functools.cache
 def _native(path: str) -> list[str]:
     """The flag for all that this processor can do, by the name that the compiler knows."""
     for flag in ("-march=native", "-mcpu=native"):
-        done = subprocess.run(
-            [path, flag, "-x", "c++", "-E", "-"], capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-        if done.returncode == 0:
+        command = [path, flag, "-x", "c++", "-E", "-"]
+        if not subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode:
             return [flag]
     return []
 
 
-def _build(path: str, flags: Sequence[str], source: str, built: pathlib.Path) -> bool:
-    """Compile, and move the result to its place; False, with a warning, if the compiler cannot."""
+def _place(path: str, source: str, options: Sequence[str]) -> pathlib.Path:
+    """Where the library made of a source is, or would be."""
+    text = "\n".join([source, path, identity(path), *FLAGS, *options, processor(), *platform.libc_ver()])
+    return folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
+
+
+def _build(path: str, source: str, options: Sequence[str], built: pathlib.Path) -> str:
+    """Compile, and move the result to its place; what the compiler says if it cannot, nothing if it can."""
     with tempfile.TemporaryDirectory(dir=built.parent, ignore_cleanup_errors=True) as work:
         text, made = pathlib.Path(work) / "kernel.cpp", pathlib.Path(work) / "kernel.so"
         text.write_text(source)
-        for attempt in ATTEMPTS:
-            command = [path, *flags, *LINK, str(text), "-o", str(made), *attempt]
-            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if done.returncode == 0 and made.exists():
-                os.replace(made, built)
-                return True
-    _give_up(path, done.stderr)
-    return False
+        command = [path, *FLAGS, *_native(path), str(text), "-o", str(made), *options]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode or not made.exists():
+            return done.stderr or f"it ended with {done.returncode}"
+        os.replace(made, built)
+        return ""
+
+
+def _data_of(array: Any) -> int:
+    return array.ctypes.data
+
+
+def _data_by_layout(array: Any) -> int:
+    return ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value  # type: ignore[return-value]
+
+
+# In CPython NumPy's arrays start with Python's own fields and the pointer to their data: to read that takes a fifth of
+# the time of `array.ctypes`.
+_example = np.empty(1)
+data = _data_of
+if sys.implementation.name == "cpython" and _data_by_layout(_example) == _example.ctypes.data:
+    data = _data_by_layout
 
 
 def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -> Callable:
@@ -165,20 +205,40 @@ def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -
     types = {"array": ctypes.c_void_p, "uniform": real, "number": ctypes.c_double}
     taken = [(i, k) for i, k in enumerate(kinds) if isinstance(k, str) and k in types]
     made = [r for r in results if type(r) is not int]
+    straight = len(made) == len(results)
     run.restype = None
-    run.argtypes = [*(types[k] for _, k in taken), *[ctypes.c_void_p] * len(made), *[ctypes.c_ssize_t] * 2]
-    empty, share = np.empty, native.share
+    run.argtypes = [types[k] for _, k in taken]
+    run.argtypes += [*[ctypes.c_void_p] * len(made), ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
+    empty = np.empty
+    unaligned = dtype.itemsize - 1
 
-    def function(values: Sequence[Any], example: Any) -> list[Any]:
-        order = "C" if example.flags.c_contiguous else "F"
-        outs = [empty(example.shape, d, order) for d in made]
+    def function(values: Sequence[Any], example: Any) -> list[Any] | None:
+        shape, size = example.shape, example.size
+        outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
         given: list[Any] = []
         for i, kind in taken:
             v = values[i]
-            given.append(v.ctypes.data if kind == "array" else v.item(0) if kind == "uniform" else v)
-        given += [o.ctypes.data for o in outs]
-        share(lambda begin, end: run(*given, begin, end), example.size)
+            if kind == "array":
+                v = data(v)
+                if v & unaligned:  # which C++ does not allow
+                    return None
+            elif kind == "uniform":
+                v = v.item(0)
+            given.append(v)
+        given += map(data, outs)
+        threads = min(native.get_num_threads(), size // native.SHARE)
+        helpers = share() if threads > 1 else None
+        run(*given, size, threads if helpers else 1, helpers)
+        if straight:
+            return outs
         rest = iter(outs)
         return [values[r] if type(r) is int else next(rest) for r in results]
 
     return function
+
+
+@functools.cache
+def share() -> int | None:
+    """The address of the function that shares a loop among threads; None if it cannot be compiled."""
+    loaded = library((pathlib.Path(__file__).parent / "threads.cpp").read_text())
+    return None if loaded is None else ctypes.cast(loaded.share, ctypes.c_void_p).value

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
+from .lookup import lookup
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 
@@ -40,15 +40,7 @@ _bfloat16 = "bfloat16"
 
 
 def __getattr__(name: str) -> Any:
-    from ..graph.op import registry
-
-    primitive = registry.get(name)
-    if primitive is not None and not hasattr(cp, name):
-        found = functools.partial(primitive.forward, sys.modules[__name__])
-    else:
-        found = getattr(cp, name)
-    globals()[name] = found
-    return found
+    return lookup(name, cp, __name__)
 
 
 # --- devices ---

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 import warnings
 from typing import Any
 
 import numpy as np
 
 from .. import devices
+from .lookup import lookup
 from .memory import keep
 
 ndarray = np.ndarray
@@ -28,15 +28,7 @@ keep()
 
 
 def __getattr__(name: str) -> Any:
-    from ..graph.op import registry
-
-    primitive = registry.get(name)
-    if primitive is not None and not hasattr(np, name):
-        found = functools.partial(primitive.forward, sys.modules[__name__])
-    else:
-        found = getattr(np, name)
-    globals()[name] = found
-    return found
+    return lookup(name, np, __name__)
 
 
 def device_of(x: Any) -> devices.device:

@@ -102,12 +102,14 @@ BOOLEAN = frozenset(
     "less less_equal greater greater_equal equal not_equal isnan isfinite isinf "
     "logical_not logical_and logical_or logical_xor".split()
 )
-SAME = {"power": "pow", "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-        "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "true_divide": "divide", "rint": "round"}  # fmt: skip
+SAME = {
+    "power": "pow", "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "true_divide": "divide", "rint": "round",
+}  # fmt: skip
 ARGUMENTS = ("array", "uniform", "number")
 
 
-def _logaddexp(xp: Trace, x: Symbol, y: Symbol, base: str = "e") -> Symbol:
+def _logaddexp(xp: Trace, x: Any, y: Any, base: str = "e") -> Symbol:
     """Equal infinities have no difference."""
     beyond = xp.log1p(xp.exp(-abs(x - y))) if base == "e" else xp.log2(1 + xp.exp2(-abs(x - y)))
     return xp.where(xp.equal(x, y), x + (math.log(2) if base == "e" else 1.0), xp.maximum(x, y) + beyond)

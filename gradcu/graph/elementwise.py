@@ -6,17 +6,18 @@ The short way is taken for float32 and float64 on the CPU, where no operand need
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
 from ..backends import native
-from ..tensor import Tensor, edge_of, from_array
+from ..tensor import Tensor, from_array
 from .errors import device_error, explain
 from .modes import state
 from .node import make
-from .op import Primitive, parameters, saved_version
+from .op import Primitive, parameters
 from .out import write_out
 from .version import InferenceVersion
 
@@ -62,13 +63,17 @@ class Elementwise(Primitive):
         vjp = dict(zip(parameters(formula)[1:], vjps, strict=False)) if vjps else None
         super().__init__(name, formula, vjp, inputs=count, kind="elementwise", **more)
         self.result, self.kinds = result, kinds
-        self.direct = direct if direct is not None else self._direct()
+        self.direct = direct
+        if direct is None or name in native.FASTER:
+            self.direct = compiled = self._direct(direct)
+            self.on_host = lambda xp, *args: compiled(*args)
         self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
 
-    def _direct(self) -> Callable:
+    def _direct(self, ufunc: Callable | None) -> Callable:
         """The forward formula on raw arrays of the CPU: compiled for large ones, as it stands for others."""
-        forward, host, small = self.forward, backends.host, native.SMALL
-        kernel = native.Kernel(lambda xp, *args: [xp.apply(self, *args)])
+        plain = functools.partial(self.forward, backends.host) if ufunc is None else ufunc
+        kernel = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], least=2 if ufunc is None else 1)
+        small = native.SMALL if ufunc is None else 4 * native.SMALL
 
         def direct(*args: Any) -> Any:
             first = args[0]
@@ -76,7 +81,7 @@ class Elementwise(Primitive):
                 results = kernel(*args)
                 if results is not None:
                     return results[0]
-            return forward(host, *args)
+            return plain(*args)
 
         return direct
 
@@ -158,13 +163,19 @@ class Elementwise(Primitive):
             if (d is not f32 and d is not f64) or type(a) is not _ndarray or out is not None:
                 result = slow((input,), attributes)
                 return result if out is None else write_out(result, out, name, (input,))
+            view = input._view
+            if view is None:
+                edge = input._node
+            elif view.tangent is None:
+                edge = view.edge(input)
+            else:
+                return slow((input,), attributes)
             r = direct(a, *attributes)
             if type(r) is not _ndarray:
                 r = _asarray(r)
             t = _new(Tensor)
             t._array = r
             t._grad = t._counter = t._view = t._meta = None
-            edge = input._node if input._view is None else input._view.edge(input)
             if edge is None and input._rg:
                 edge = input
             if edge is None or not differentiable or not state.grad:
@@ -194,6 +205,13 @@ class Elementwise(Primitive):
 
         def operator(x: Any, y: Any) -> Any:
             a = x._array
+            view = x._view
+            if view is None:
+                x_edge = x._node
+            elif view.tangent is None:
+                x_edge = view.edge(x)
+            else:
+                return apply((x, y)) if isinstance(y, Tensor) or is_number(y) else NotImplemented
             kind = type(y)
             if kind is float or kind is int:
                 d = a.dtype
@@ -216,20 +234,25 @@ class Elementwise(Primitive):
                     or type(b) is not _ndarray
                 ):
                     return apply((x, y))
+                view = y._view
+                if view is None:
+                    y_edge = y._node
+                elif view.tangent is None:
+                    y_edge = view.edge(y)
+                else:
+                    return apply((x, y))
                 try:
                     r = direct(a, b)
                 except Exception as error:
                     raise explain(name, (x, y), error) from error
                 if type(r) is not _ndarray:
                     r = _asarray(r)
-                y_edge = y._node if y._view is None else y._view.edge(y)
                 if y_edge is None and y._rg:
                     y_edge = y
                 scalars = 0
             t = _new(Tensor)
             t._array = r
             t._grad = t._counter = t._view = t._meta = None
-            x_edge = x._node if x._view is None else x._view.edge(x)
             if x_edge is None and x._rg:
                 x_edge = x
             if x_edge is None:
@@ -274,13 +297,19 @@ class Elementwise(Primitive):
             d = a.dtype
             if (kind is not float and kind is not int) or (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
                 return apply((x, y)) if is_number(x) or isinstance(x, Tensor) else NotImplemented
+            view = y._view
+            if view is None:
+                edge = y._node
+            elif view.tangent is None:
+                edge = view.edge(y)
+            else:
+                return apply((x, y))
             r = direct(x, a)
             if type(r) is not _ndarray:
                 r = _asarray(r)
             t = _new(Tensor)
             t._array = r
             t._grad = t._counter = t._view = t._meta = None
-            edge = y._node if y._view is None else y._view.edge(y)
             if edge is None and y._rg:
                 edge = y
             if edge is None or not differentiable or not state.grad:
@@ -332,6 +361,3 @@ def _number(value: Any, common: dtypes.dtype) -> Any:
     elif common.category == 2 and isinstance(value, int):
         value = float(value)
     return value
-
-
-__all__ = ["Elementwise", "InferenceVersion", "edge_of", "from_array", "saved_version"]

@@ -7,18 +7,22 @@ first-order backward, on raw arrays, and `create_graph`, on tensors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 from .. import backends
 from ..tensor import Tensor, from_array
+from .anomaly import check, report, settings as anomalies
 from .modes import state
 from .node import Freed, Node, Output
 from .recorded import namespace as recorded_namespace
 
 _host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
 _ndarray = _host.ndarray
+
+_adding = threading.Lock()  # several threads may add to one leaf
 
 FREED_BY_BACKWARD, FREED_BY_GRAD = Freed("backward()"), Freed("autograd.grad()")
 
@@ -37,17 +41,43 @@ def walk(
     The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded. `retain` keeps the
     saved values for another walk; `by` stands in their place if they are let go, and names the call.
     """
-    before = state.grad
-    state.grad = create
+    before, outer = state.grad, state.walk
+    state.grad, state.walk = create, Walk(edges, captures)
     try:
         return _walk(edges, grads, retain, create, captures, by)
+    except Exception:
+        if anomalies.enabled and state.walk.node is not None:
+            report(state.walk.node)
+        raise
     finally:
-        state.grad = before
+        state.grad, state.walk = before, outer
+
+
+class Walk:
+    """A walk under way, for hooks to ask about."""
+
+    __slots__ = ("_runs", "captures", "edges", "node")
+
+    def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None) -> None:
+        self.edges, self.captures = edges, captures
+        self.node: Node | None = None  # the one that runs, while anomalies are looked for
+        self._runs: set[Any] | None = None
+
+    def reaches(self, node: Any) -> bool:
+        """Whether a gradient may come to a node or leaf."""
+        if self._runs is None:
+            if self.captures is None:
+                self._runs = _reached(self.edges)
+            else:
+                targets, needed = _paths(self.edges, self.captures)
+                self._runs = needed | targets.keys()
+        return node in self._runs
 
 
 def _walk(
     edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed
 ) -> list:
+    watching = anomalies.enabled
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
@@ -70,6 +100,8 @@ def _walk(
             node = following
         following = None
         g = buffers.pop(node)
+        if watching:
+            state.walk.node = node
         hooks = node.hooks
         if hooks is not None:
             g = _before(node, g, create)
@@ -100,6 +132,8 @@ def _walk(
             ]
         if hooks is not None and hooks.after:
             results = _after(node, results, g, create)
+        if watching:
+            check(node, results)
         if not retain and node.releases:
             node.saved = freed
         for edge, r in zip(node.edges, results):
@@ -121,12 +155,17 @@ def _walk(
                 if not create and r is not g and r.base is None:
                     owned.add(edge)
 
+    if watching:
+        state.walk.node = None
     if captures is None:
         for leaf, g in buffers.items():
             if leaf._grad is None and leaf._meta is None and leaf in owned:  # `accumulate`, for the common case
-                leaf._grad = from_array(g)
-            else:
-                accumulate(leaf, g, leaf in owned, create)
+                first = from_array(g)
+                with _adding:
+                    if leaf._grad is None:
+                        leaf._grad = first
+                        continue
+            accumulate(leaf, g, leaf in owned, create)
         return []
     return [_caught(edge, caught, buffers, create) for edge in captures]
 
@@ -161,20 +200,28 @@ def _paths(edges: Sequence[Any], captures: Sequence[Any]) -> tuple[dict[Any, set
     for edge in captures:
         node, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
         targets.setdefault(node, set()).add(index)
-    reached, stack = set(), [e.node if type(e) is Output else e for e in edges if e is not None]
-    while stack:
-        node = stack.pop()
-        if node not in reached and node._outputs:
-            reached.add(node)
-            stack.extend(e.node if type(e) is Output else e for e in node.edges if e is not None)
     needed: set[Any] = set()
-    for node in sorted(reached, key=lambda n: n.order, reverse=True):  # the first recorded first
+    nodes = [node for node in _reached(edges) if node._outputs]
+    for node in sorted(nodes, key=lambda n: n.order, reverse=True):  # the first recorded first
         for e in node.edges:
             below = e.node if type(e) is Output else e
             if below is not None and (below in targets or below in needed):
                 needed.add(node)
                 break
     return targets, needed
+
+
+def _reached(edges: Sequence[Any]) -> set[Any]:
+    """The nodes and leaves that edges lead to."""
+    reached: set[Any] = set()
+    stack = [e.node if type(e) is Output else e for e in edges if e is not None]
+    while stack:
+        node = stack.pop()
+        if node not in reached:
+            reached.add(node)
+            if node._outputs:
+                stack.extend(e.node if type(e) is Output else e for e in node.edges if e is not None)
+    return reached
 
 
 def _caught(edge: Any, caught: dict, buffers: dict, create: bool) -> Any:
@@ -194,18 +241,18 @@ def accumulate(leaf: Tensor, g: Any, owned: bool, create: bool) -> None:
         if extra.accumulate_hooks is not None and extra.accumulate_hooks.before:
             g = _run_hooks(extra.accumulate_hooks.before, g, create, 1)
         owned = False
-    old = leaf._grad
-    if create:
-        leaf._grad = g if old is None else old + g
-    elif old is None:
-        leaf._grad = from_array(g if owned else backends.namespaces[type(g)].copy(g))
-    elif old._node is None and not old._rg:
-        old._array = backends.namespaces[type(g)].iadd(old._array, g)
-        if old._counter is not None:
-            old._counter.value += 1
-    else:
-        with_history = old + from_array(g)
-        leaf._grad = with_history
+    with _adding:
+        old = leaf._grad
+        if create:
+            leaf._grad = g if old is None else old + g
+        elif old is None:
+            leaf._grad = from_array(g if owned else backends.namespaces[type(g)].copy(g))
+        elif old._node is None and not old._rg:
+            old._array = backends.namespaces[type(g)].iadd(old._array, g)
+            if old._counter is not None:
+                old._counter.value += 1
+        else:
+            leaf._grad = old + from_array(g)
     if extra is not None:
         if extra.accumulate_hooks is not None and extra.accumulate_hooks.after:
             for hook in list(extra.accumulate_hooks.after.values()):

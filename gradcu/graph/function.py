@@ -12,8 +12,9 @@ from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to
 from .errors import stale
 from .modes import no_grad, state
-from .node import Node, NodeType, Output, by_array, make, sequence
+from .node import Node, NodeType, Output, by_array, make, sequence, watched, watchers
 from .op import saved_version
+from .saved import Pack
 from .views import change, check_inplace
 
 
@@ -70,7 +71,9 @@ class FunctionNode(Node):
             raise stale(self)
         found = []
         for t, index, version in self.saved:
-            if t is not None and t._counter is not None and t._counter.value != version:
+            if type(t) is Pack:
+                t = t.open()
+            elif t is not None and t._counter is not None and t._counter.value != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
                     f"[{t.dtype} {list(t.shape)}], which {self.name()} saved, is at version {t._counter.value}; "
@@ -243,6 +246,8 @@ class Function:
         )
         wrapped, originals = _attach(ctx, results, args, cls.__name__)
         _save(ctx, originals, wrapped)
+        if watchers:
+            watched(ctx)
         ctx.dirty_tensors = ctx.non_differentiable = ctx.to_save = ()
         return wrapped[0] if single else tuple(wrapped)
 

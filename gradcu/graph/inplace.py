@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..tensor import Tensor, edge_of, from_array, version_of
+from .forward import give, tangent_of, write_tangent
 from .modes import state
 from .node import Node, Output, sequence
 from .version import InferenceVersion
@@ -26,9 +27,11 @@ def inplace(function: Callable, name: str) -> Callable:
         check_inplace(self)
         edge = edge_of(self) if state.grad else None
         old = from_array(self._array, edge, edge is not None)
+        reference, tangent = weakref.ref(old), tangent_of(self)
+        if tangent is not None:
+            old = give(old, tangent)
         since = next(sequence)
         new = function(old, *args, **kwargs)
-        reference = weakref.ref(old)
         del old
         return assign(self, reference(), new, name, since)
 
@@ -46,12 +49,12 @@ def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     if ufunc is None or type(a) is not _ndarray or (dtype is not _f32 and dtype is not _f64):
         return False
     recording = state.grad
-    if (recording and edge_of(t) is not None) or type(counter) is InferenceVersion:
+    if (recording and edge_of(t) is not None) or type(counter) is InferenceVersion or tangent_of(t) is not None:
         return False
     operands = []
     for other in args:
         if type(other) is not float and type(other) is not int:
-            if not isinstance(other, Tensor) or (recording and edge_of(other) is not None):
+            if not isinstance(other, Tensor) or (recording and edge_of(other) is not None) or tangent_of(other) is not None:
                 return False
             other = other._array
             if type(other) is not _ndarray or other.dtype is not dtype:
@@ -105,6 +108,7 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str, since: int) 
             f"Please clone() the tensor before performing the operation ({name})."
         ) from None
     change(t, node, name)
+    write_tangent(t, new)
     return t
 
 

@@ -12,6 +12,9 @@ from typing import Any
 class _Local(threading.local):
     grad = True  # record operations on tensors that require grad
     inference = False  # results are inference tensors: no versions, no views, never recorded
+    forward = True  # tangents are carried on to results
+    level: Any = None  # the forward.Level that is open
+    walk: Any = None  # the innermost backward that runs, an `engine.Walk`
 
 
 #: this thread's state; the recording path reads `state.grad` once per op

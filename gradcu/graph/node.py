@@ -8,7 +8,8 @@ nodes and nodes hold edges and saved values; nothing points back, so graphs die 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from .hooks import Handle
@@ -18,6 +19,9 @@ _new = object.__new__
 
 #: falling numbers: of the nodes that wait in the engine the one with the least was recorded last and runs first
 sequence = itertools.count(0, -1)
+
+#: functions that are given each new node: while anomalies are looked for, and while hooks keep what is saved
+watchers: list[Callable[[Node], None]] = []
 
 
 class Freed:
@@ -78,7 +82,7 @@ class Node(metaclass=NodeType):
     # Of the classes that declarations make:
     primitive: Any
     constants: dict[str, Any]  # further `_saved_*` attributes
-    sources: dict[str, str]  # by the names in formulas of what is saved: where it is taken from
+    sources: Mapping[str, str] = MappingProxyType({})  # of what is saved: by its name in formulas where it comes from
     saves: bool
     save: Callable[..., tuple]
     count: Callable[[Sequence[Any]], int]  # the sum of the counters of what would be saved
@@ -142,6 +146,10 @@ class Node(metaclass=NodeType):
             from .op import saved_value
 
             return saved_value(self, name.removeprefix("_saved_"))
+        if name.startswith("_raw_saved_"):
+            from .saved import raw_saved
+
+            return raw_saved(self, name.removeprefix("_raw_saved_"))
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __dir__(self) -> list[str]:
@@ -159,7 +167,15 @@ def make(cls: type[Node], edges: tuple, saved: tuple, shapes: tuple | None = Non
     node.edges, node.saved, node.shapes, node.version = edges, saved, shapes, version
     node.order = next(sequence)
     node.hooks = node.output_version = None
+    if watchers:
+        watched(node)
     return node
+
+
+def watched(node: Node) -> None:
+    """Show a new node to the watchers, each once."""
+    for watch in dict.fromkeys(watchers):
+        watch(node)
 
 
 class AccumulateGrad(Node):

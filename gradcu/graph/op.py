@@ -25,11 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import backends
-from ..tensor import Tensor, edge_of, from_array
-from .errors import explain, stale
+from ..tensor import Tensor, from_array
+from .errors import explain
+from .forward import with_tangents
 from .modes import state
 from .node import Node, NodeType, Output, make
 from .recorded import namespace
+from .saved import reopen
 from .version import InferenceVersion
 from .views import mark_view
 from .written import parameters, rebuild, write_backward, write_record
@@ -83,6 +85,7 @@ class Primitive:
             domain. Elementwise operations need none.
         """
         names = parameters(forward)[1:]
+        self.on_host = forward  # what runs on the CPU: the formula, if nothing better is put in its place
         self.name, self.forward, self.vjp, self.jvp, self.kind = name, forward, vjp, jvp, kind
         self.inputs, self.attributes = names[:inputs], names[inputs:]
         self.outputs, self.variadic, self.view, self.holomorphic = outputs, variadic, view, holomorphic
@@ -128,7 +131,12 @@ class Primitive:
                 arrays.append(a)
                 if t._counter is not None:
                     counted = True
-                edge = t._node if t._view is None else t._view.edge(t)
+                if t._view is None:
+                    edge = t._node
+                elif t._view.tangent is None:
+                    edge = t._view.edge(t)
+                else:
+                    return with_tangents(self, inputs, attributes)
                 if edge is not None:
                     mask |= bit
                 elif t._rg:
@@ -144,7 +152,7 @@ class Primitive:
             bit <<= 1
         xp = _namespaces[kind] if kind is not None else _host
         try:
-            forward = self.forward if xp is _host else xp.guarded(self.forward)
+            forward = self.on_host if xp is _host else xp.guarded(self.forward)
             result = forward(xp, arrays, *attributes) if self.variadic else forward(xp, *arrays, *attributes)
         except Exception as error:
             raise explain(self.name, tensors, error) from error
@@ -314,11 +322,6 @@ def saved_value(node: Node, name: str) -> Any:
         return cls.constants[name]
     if name not in cls.saved_names:
         raise AttributeError(f"'{cls.__name__}' object has no attribute '_saved_{name}'")
-    if type(node.saved) is not tuple:
-        raise stale(node)
     position = cls.saved_names.index(name)
-    value = node.saved[position]
+    value = (node.saved if type(node.saved) is tuple else reopen(node))[position]
     return rebuild(node, value) if list(cls.sources)[position] == "out" else value
-
-
-__all__ = ["Primitive", "edge_of", "parameters", "rebuild", "registry", "saved_value"]

@@ -15,7 +15,7 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
     """Put the result of `name(*inputs)` into `out`, which takes its shape.
 
     rule: with "same" in it the dtype of `out` must be the result's, else one that it promotes to; with "apart" in it
-        `out` may share no memory with an input, else it may be one.
+        `out` may share no memory with an input, else it may be one; with "any shape" in it, none is warned of.
     Raises TypeError if `out` is no tensor, RuntimeError if its dtype, device or memory does not fit or a gradient would
     be lost.
     """
@@ -37,6 +37,11 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
             f"result type {result.dtype.type_name} can't be cast to the desired output type {out.dtype.type_name}"
         )
     a = out._array
+    if any(n > 1 and not step for n, step in zip(a.shape, a.strides)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation ({name})."
+        )
     for t in _tensors(inputs):
         if _overlap(t._array, a) and ("apart" in rule or not _coincide(t._array, a)):
             raise RuntimeError(
@@ -44,7 +49,7 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
                 f"memory location. Please clone() the tensor before performing the operation ({name})."
             )
     if a.shape != result._array.shape:
-        if a.size:
+        if a.size and "any shape" not in rule:
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape {list(a.shape)}, which does not "
                 f"match the required output shape {list(result._array.shape)}. This behavior is deprecated. You can "
@@ -52,11 +57,6 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
                 stacklevel=3,
             )
         a = out._array = backends.namespaces[type(result._array)].empty(result._array.shape, dtype=a.dtype)
-    elif any(n > 1 and not step for n, step in zip(a.shape, a.strides)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        )
     a[...] = result._array
     if out._counter is not None:
         out._counter.value += 1

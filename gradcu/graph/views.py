@@ -18,10 +18,11 @@ from .version import InferenceVersion
 class View:
     """How a tensor lies in its base: `steps` are (primitive, attributes), applied in turn."""
 
-    __slots__ = ("base", "kind", "steps", "version")
+    __slots__ = ("base", "kind", "steps", "tangent", "version")
 
-    def __init__(self, base: Tensor, steps: tuple, kind: str, version: int) -> None:
+    def __init__(self, base: Tensor, steps: tuple, kind: str, version: int, tangent: Any = None) -> None:
         self.base, self.steps, self.kind, self.version = base, steps, kind, version
+        self.tangent = tangent  # a forward.Tangent in forward mode
 
     def edge(self, tensor: Tensor) -> Any:
         """The tensor's edge, renewed if the memory has been changed since it was made."""
@@ -86,11 +87,12 @@ def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple,
         kind = "no_grad"
         result._rg = result._array.dtype.kind in "fcV" and source.requires_grad  # a leaf of its own, as PyTorch's
     view = source._view
+    tangent = None if result._view is None else result._view.tangent
     if view is None:
-        result._view = View(source, ((primitive, attributes),), kind, counter.value)
+        result._view = View(source, ((primitive, attributes),), kind, counter.value, tangent)
     else:
         kind = kind or view.kind
-        result._view = View(view.base, (*view.steps, (primitive, attributes)), kind, counter.value)
+        result._view = View(view.base, (*view.steps, (primitive, attributes)), kind, counter.value, tangent)
 
 
 class CopySlices(Node):
@@ -171,10 +173,9 @@ def rebase(t: Tensor, edge: Any, steps: tuple = ()) -> None:
     If `t` is a view, the base gets the history; the view's own is made anew from it when it is next asked for, as its
     version is old now.
     """
-    view = t._view
-    if view is not None:
-        t, steps = view.base, (*view.steps, *steps)
-    elif not steps:
+    while t._view is not None:  # a base that has a tangent has one of its own
+        t, steps = t._view.base, (*t._view.steps, *steps)
+    if not steps:
         t._node, t._rg = edge, True
         return
     a = t._array

@@ -12,8 +12,10 @@ from .. import backends
 from ..backends import native
 from ..tensor import Tensor, from_array
 from .errors import explain, stale
+from .forward import with_tangents
 from .modes import state
 from .node import Node, Output, make
+from .saved import reopen
 from .views import mark_view
 
 
@@ -34,7 +36,9 @@ def write_record(op: Any) -> Callable:
             if isinstance(x, Tensor):
                 x_array = x._array
                 xp = xp or namespaces[type(x_array)]
-                x_edge = x._node if x._view is None else x._view.edge(x)
+                if x._view is None: x_edge = x._node
+                elif x._view.tangent is None: x_edge = x._view.edge(x)
+                else: return with_tangents(op, inputs, attributes)
                 if x_edge is None and x._rg: x_edge = x
                 if x_edge is not None: mask |= 1
                 if x._counter is not None: counted = True
@@ -67,7 +71,9 @@ def write_record(op: Any) -> Callable:
             f"    if isinstance({x}, Tensor):",
             f"        {x}_array = {x}._array",
             f"        xp = xp or namespaces[type({x}_array)]",
-            f"        {x}_edge = {x}._node if {x}._view is None else {x}._view.edge({x})",
+            f"        if {x}._view is None: {x}_edge = {x}._node",
+            f"        elif {x}._view.tangent is None: {x}_edge = {x}._view.edge({x})",
+            "        else: return with_tangents(op, inputs, attributes)",
             f"        if {x}_edge is None and {x}._rg: {x}_edge = {x}",
             f"        if {x}_edge is not None: mask |= {1 << i}",
             f"        if {x}._counter is not None: counted = True",
@@ -117,6 +123,7 @@ def write_record(op: Any) -> Callable:
         "make_class": op._make_class,
         "make": make,
         "mark_view": mark_view,
+        "with_tangents": with_tangents,
         "op": op,
     }
     return _compiled(lines, op.name, scope, "record")
@@ -143,7 +150,7 @@ def write_backward(
 
         def raw(node, g, xp):
             saved = node.saved
-            if type(saved) is not tuple: raise stale(node)
+            if type(saved) is not tuple: saved = reopen(node)
             y, x = saved
             version = 0
             if y._counter is not None: version += y._counter.value
@@ -155,7 +162,7 @@ def write_backward(
     they are an order faster than with 0-d arrays. `recorded` hands over the saved tensors themselves.
     """
     inner = {"raw": "._array", "raw0": "._array[()]", "recorded": ""}[way]
-    lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: raise stale(node)"]
+    lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: saved = reopen(node)"]
     if wanted:
         lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
     checks_out = "out" in wanted
@@ -201,7 +208,7 @@ def write_backward(
     if conjugate:
         result = f"[None if r is None else xp.conj(r) for r in {result}]"
     lines.append(f"return {result}")
-    scope: dict[str, Any] = {"stale": stale, "rebuild": rebuild, "needs": needs}
+    scope: dict[str, Any] = {"stale": stale, "reopen": reopen, "rebuild": rebuild, "needs": needs}
     scope |= {"kernel": kernel, "small": native.SMALL, "host": backends.host}
     scope.update({f"f{i}": f for i, f in enumerate(formulas)})
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)

@@ -160,6 +160,13 @@ class _TransformerLayer(Module):
 
     norms: int
 
+    def _attention_to_itself(self, mask: Tensor | None, padding: Tensor | None, is_causal: bool) -> Callable:
+        def attend(x: Tensor) -> Tensor:
+            settings = {"key_padding_mask": padding, "is_causal": is_causal, "need_weights": False}
+            return self.self_attn(x, x, x, attn_mask=mask, **settings)[0]
+
+        return attend
+
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
 
@@ -181,17 +188,7 @@ class TransformerEncoderLayer(_TransformerLayer):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        def attend(x: Tensor) -> Tensor:
-            return self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=src_mask,
-                key_padding_mask=src_key_padding_mask,
-                need_weights=False,
-                is_causal=is_causal,
-            )[0]
-
+        attend = self._attention_to_itself(src_mask, src_key_padding_mask, is_causal)
         return self._add(2, self._add(1, src, attend), self._feed_forward)
 
 
@@ -211,23 +208,13 @@ class TransformerDecoderLayer(_TransformerLayer):
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
     ) -> Tensor:
-        def attend(x: Tensor) -> Tensor:
-            return self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=tgt_mask,
-                key_padding_mask=tgt_key_padding_mask,
-                is_causal=tgt_is_causal,
-                need_weights=False,
-            )[0]
-
         def look_up(x: Tensor) -> Tensor:
             return self.multihead_attn(
                 x, memory, memory, attn_mask=memory_mask, key_padding_mask=memory_key_padding_mask,
                 is_causal=memory_is_causal, need_weights=False,
             )[0]  # fmt: skip
 
+        attend = self._attention_to_itself(tgt_mask, tgt_key_padding_mask, tgt_is_causal)
         return self._add(3, self._add(2, self._add(1, tgt, attend), look_up), self._feed_forward)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..dtypes import dtype
+from ..ops.loss import legacy
 from ..tensor import Tensor
 from . import functional as F
 from .linear import Linear
@@ -24,7 +24,7 @@ class _Loss(Module):
 
     def __init__(self, size_average: bool | None, reduce: bool | None, reduction: str, **settings: Any) -> None:
         super().__init__()
-        self.reduction = _reduction(size_average, reduce, reduction)
+        self.reduction = legacy(size_average, reduce, reduction, 4)
         for name, value in settings.items():
             setattr(self, name, value)
 
@@ -42,17 +42,6 @@ class _WeightedLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction, **settings)
         self.register_buffer("weight", weight)
-
-
-def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """What the two flags that `reduction` replaced mean."""
-    if size_average is None and reduce is None:
-        return reduction
-    new = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{new}' instead.", stacklevel=4
-    )
-    return new
 
 
 class L1Loss(_Loss):

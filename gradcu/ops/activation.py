@@ -306,7 +306,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
 @functional
 def softsign(input: Tensor) -> Tensor:
     """`input / (1 + abs(input))`."""
-    return softsign_.fast(input)
+    return input / (1 + input.abs()) if input.is_complex() else softsign_.fast(input)
 
 
 @functional

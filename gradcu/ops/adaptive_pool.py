@@ -196,16 +196,16 @@ def _fractional_public(d: int) -> None:
         if _random_samples is None:
             _random_samples = functions["rand"](n, channels, d, dtype=input.dtype, device=input.device)
         host = backends.host
-        samples = backends.to_host(_random_samples._array).reshape(n * channels, d)
+        samples = backends.to_host(_random_samples._array)[:n].reshape(n * channels, d)
         planes = input.reshape(n * channels, *size)
         found = []
         for plane, sample in enumerate(samples):
             bounds = []
             for axis in range(d):
-                u = float(sample[d - 1 - axis])
+                u = sample[axis if d == 3 else 1 - axis]  # PyTorch's order; and rounded as it does
                 k, m = kernel[axis], sizes[axis]
-                step = (size[axis] - k) / (m - 1) if m > 1 else 0.0
-                start = ((host.arange(m) + u) * step).astype("int64") - int(u * step)
+                step = u.dtype.type(size[axis] - k) / u.dtype.type(max(m - 1, 1))
+                start = ((host.arange(m, dtype=u.dtype) + u) * step).astype("int64") - int(u * step)
                 start[-1] = size[axis] - k
                 bounds.append((start, start + k))
             found.append(windows_max(planes[plane : plane + 1], bounds))

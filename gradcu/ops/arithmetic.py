@@ -55,6 +55,8 @@ def zero(xp: Any, g: Any) -> Any:
 # --- sums and products ---
 
 add_ = Elementwise("add", "add", lambda xp, g: g, lambda xp, g: g, node="AddBackward0", constants={"alpha": 1})
+
+
 def _no_difference(*operands: Any) -> None:
     """Raise RuntimeError for booleans, which cannot be subtracted."""
     booleans = [(isinstance(t, Tensor) and t.dtype is dtypes.bool) or isinstance(t, bool) for t in operands]
@@ -297,8 +299,6 @@ def _pow(xp: Any, x: Any, y: Any) -> Any:
             return x * x
         if y == 3:
             return x * x * x
-        if x.dtype.kind in "biu" and y < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
     elif y.dtype.kind == "i":  # as PyTorch: 0 where the result is no integer
         ones = xp.where(y % 2 == 0, abs(x), x)
         return xp.where(y >= 0, x ** xp.maximum(y, 0), ones * (abs(x) == 1)).astype(y.dtype)
@@ -324,7 +324,17 @@ def _pow_y(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
     return xp.where(at_zero, 0, g * (out * xp.log(xp.where(at_zero, 1, x))))
 
 
-power = Elementwise(
+class Power(Elementwise):
+    """`pow`, which integers have no negative one of."""
+
+    def prepare(self, args: Any) -> Any:
+        operands = super().prepare(args)
+        if is_number(args[1]) and operands[0]._array.dtype.kind in "biu" and args[1] < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        return operands
+
+
+power = Power(
     "pow",
     _pow,
     _pow_x,
@@ -458,6 +468,8 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     for position, t in enumerate((input, other), 1):
         if not isinstance(t, Tensor):
             raise TypeError(f"ldexp(): argument {position} must be Tensor, not {type(t).__name__}")
+    if other.dtype.category < 2:
+        other = other.to(input.dtype if input.dtype.category > 1 else dtypes.get_default_dtype())
     return _mul(input, power.apply((2.0, other)))
 
 

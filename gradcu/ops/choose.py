@@ -228,4 +228,7 @@ def nan_to_num(
     neginf: float | None = None,
 ) -> Tensor:
     """NaN as `nan` (0), infinities as `posinf` and `neginf` (the largest and smallest numbers of the dtype)."""
+    if input.dtype is dtypes.bfloat16:  # which is computed in float32
+        top = dtypes.finfo(dtypes.bfloat16).max
+        posinf, neginf = top if posinf is None else posinf, -top if neginf is None else neginf
     return nan_to_num_.apply((input,), (0.0 if nan is None else nan, posinf, neginf))

@@ -65,6 +65,8 @@ def isclose(
 
     Raises RuntimeError if the dtypes differ or a tolerance is negative.
     """
+    if not isinstance(other, Tensor):
+        raise TypeError(f"isclose(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype.type_name} did not match {other.dtype.type_name}")
     for name, value in (("rtol", rtol), ("atol", atol)):
@@ -150,7 +152,15 @@ bitwise_right_shift = Elementwise(
     "bitwise_right_shift", lambda xp, x, y: _shift(xp, x, y, xp.right_shift), kinds="i", operands=2
 )
 public(bitwise_invert, "All bits inverted; booleans negated.", name="bitwise_not")
-setattr(Tensor, "__invert__", Tensor.bitwise_not)  # noqa: B010
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self.dtype.category > 1:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return self.bitwise_not()
+
+
+setattr(Tensor, "__invert__", _invert)  # noqa: B010
 
 for _name, _dunder, _p, _doc in (
     ("bitwise_and", "and", Elementwise("bitwise_and", "bitwise_and", kinds="bi", operands=2), "The bits set in both."),

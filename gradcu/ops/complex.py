@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
@@ -118,9 +119,15 @@ def imag(input: Tensor) -> Tensor:
     return imag_.record((input,))
 
 
+def _attribute(part: Callable[[Tensor], Tensor]) -> property:
+    def put(self: Tensor, value: Any) -> None:
+        part(self).copy_(value)
+
+    return property(part, put, doc=part.__doc__)
+
+
 for _part in (real, imag):
-    _put = lambda self, value, part=_part: part(self).copy_(value)  # noqa: E731
-    setattr(Tensor, _part.__name__, property(_part, _put, doc=_part.__doc__))
+    setattr(Tensor, _part.__name__, _attribute(_part))
 
 
 @expose()

@@ -10,7 +10,7 @@ from typing import Any
 from ..graph.op import Primitive
 from ..tensor import Tensor, wrap_dim
 from .arithmetic import mul, multiply
-from .expose import expose, functions
+from .expose import expose
 from .linalg import bmm_, mm_, not_tensor, type_name
 from .reduce import sum_
 from .shape import permute_dims, reshape_, unbroadcast
@@ -301,7 +301,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
             raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
     for primitive, slots, attributes in plan.steps:
         values.append(primitive.record([values[i] for i in slots], attributes))
-    return values[-1] if plan.steps else functions["view_as"](values[0], values[0])
+    return values[-1] if plan.steps else values[0].view_as(values[0])
 
 
 def _numbered(flat: tuple) -> tuple[list[Any], Any]:

@@ -70,7 +70,9 @@ def raw_dtype(dtype: Any, out: Tensor | None, name: str) -> Any:
 
 def deliver(array: Any, out: Tensor | None, name: str, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """The array as a new tensor, or written to `out`."""
-    return finish(array, requires_grad, pin_memory) if out is None else write_out(from_array(array), out, name)
+    if out is not None:
+        return write_out(from_array(array), out, name, rule="any shape")
+    return finish(array, requires_grad, pin_memory)
 
 
 def number(value: Any, raw: Any) -> Any:

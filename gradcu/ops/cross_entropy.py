@@ -6,13 +6,14 @@ taken would overflow, and the gradient needs no more than they give.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import backends
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .expose import expose, functions
-from .loss import check_reduction, legacy
+from .loss import checked
 
 
 def _classes(*values: Any) -> Tensor:
@@ -179,10 +180,11 @@ def nll_loss(
     The mean is weighted, too. Targets equal to `ignore_index` do not count. Raises ValueError or RuntimeError where
     shapes do not fit, IndexError for a class that is not there.
     """
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
+    reduction = checked(size_average, reduce, reduction)
     x, classes, shares = _class_shares("nll_loss", input, target, weight, ignore_index, reduction)
     loss = nll.record((x, classes, shares), (reduction != "none",))
+    if reduction == "mean" and not target.numel():
+        loss = loss * math.nan
     return loss.squeeze(0) if x is not input and reduction == "none" else loss
 
 
@@ -205,8 +207,7 @@ def cross_entropy(
     >>> cross_entropy(tensor([[2.0, 0.0]]), tensor([0]))
     tensor(0.1269)
     """
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
+    reduction = checked(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target._array.dtype.kind == "f" and input._array.shape == target._array.shape:
@@ -215,6 +216,8 @@ def cross_entropy(
     single = x is not input
     if not label_smoothing:
         loss = cross_entropy_.record((x, classes, shares), (reduction != "none",))[0]
+        if reduction == "mean" and not target.numel():
+            loss = loss * math.nan
         return loss.squeeze(0) if single and reduction == "none" else loss
     logp = functions["log_softmax"](x, 1)
     loss = nll.record((logp, classes, shares), (reduction != "none",))
@@ -223,7 +226,8 @@ def cross_entropy(
     smooth = -smooth.sum(1) * valid / x.shape[1]
     if reduction == "mean":
         # The denominator is that of the other part: the weights of the targets.
-        smooth = smooth.sum() / (valid if weight is None else weight[classes] * valid).sum()
+        total = (valid if weight is None else weight[classes] * valid).sum()
+        smooth = smooth.sum() * functions["where"](total == 0, 0, 1 / total)
     elif reduction == "sum":
         smooth = smooth.sum()
     loss = (1 - label_smoothing) * loss + label_smoothing * smooth

@@ -285,7 +285,10 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return _factor("linalg.cholesky", A, upper, True)[0]
 
 
-expose(out=True, name="cholesky")(lambda input, upper=False: _factor("cholesky", input, upper, True)[0])
+@expose(out=True, name="cholesky")
+def _cholesky_of_old(input: Tensor, upper: bool = False) -> Tensor:
+    """`linalg.cholesky` under its old name."""
+    return _factor("cholesky", input, upper, True)[0]
 
 
 @expose(function=False, method=False, out="same", into="linalg")

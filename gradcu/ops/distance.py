@@ -9,7 +9,7 @@ from typing import Any
 from .. import backends
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions, namespaces
-from .loss import check_reduction, legacy, reduced
+from .loss import check_reduction, checked, reduced
 
 
 @expose(into="nn.functional", method=False)
@@ -123,12 +123,6 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return _p_distance(input.index_select(0, first) - input.index_select(0, second), p)
 
 
-def _checked(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
-    return reduction
-
-
 @expose(into="nn.functional", method=False)
 def cosine_embedding_loss(
     input1: Tensor,
@@ -143,7 +137,7 @@ def cosine_embedding_loss(
 
     Raises RuntimeError unless inputs are (N, D) and the target (N), or (D) and 0-d.
     """
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     if target.ndim not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
@@ -170,7 +164,7 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, -target (x1 - x2) + margin): which of two is to be ranked higher. Raises RuntimeError for other shapes."""
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
@@ -189,7 +183,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """x for target 1, max(0, margin - x) for target -1."""
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     zero = functions["zeros_like"](input)
     loss = functions["where"](target == 1, zero, (margin - input).clamp(min=0))
     return reduced(loss + functions["where"](target == -1, zero, input), reduction)
@@ -204,7 +198,7 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """log(1 + exp(-target * input)) for targets 1 and -1."""
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     return reduced(functions["logaddexp"](-target * input, functions["zeros_like"](input * target)), reduction)
 
 
@@ -218,7 +212,7 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Binary cross-entropy with logits of many labels, averaged over the last dimension, which is the classes'."""
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     zero = functions["zeros_like"](input)
     loss = target * functions["logaddexp"](-input, zero) + (1 - target) * functions["logaddexp"](input, zero)
     if weight is not None:
@@ -250,7 +244,7 @@ def multi_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Mean over the other classes of max(0, margin - x[target] + x)^p. Raises ValueError for p other than 1 and 2."""
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
@@ -277,7 +271,7 @@ def multilabel_margin_loss(
 
     Each row of the target lists classes, up to the first -1. Raises RuntimeError for other shapes.
     """
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     x = _rows("multilabel_margin_loss", input, target, 0)
     t = target.reshape(x.shape)
     listed = (t < 0).to(t.dtype).cumsum(1) == 0
@@ -311,7 +305,7 @@ def triplet_margin_loss(
     `swap` takes |positive - negative| where it is smaller. Raises ValueError unless margin > 0, RuntimeError for
     different numbers of dimensions.
     """
-    reduction = _checked(size_average, reduce, reduction)
+    reduction = checked(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:

@@ -220,9 +220,19 @@ heaviside_ = Elementwise(
     node="NotImplemented",
     kinds="bif",
 )
+
+
+def _logaddexp(xp: Any, x: Any, y: Any) -> Any:
+    if x.dtype.kind != "c":
+        return xp.logaddexp(x, y)
+    first = x.real >= y.real
+    high, low = xp.where(first, x, y), xp.where(first, y, x)
+    return high + xp.log1p(xp.exp(low - high))
+
+
 logaddexp = Elementwise(
     "logaddexp",
-    lambda xp, x, y: xp.logaddexp(x, y),
+    _logaddexp,
     lambda xp, g, x, out: g * xp.exp(x - out),
     lambda xp, g, y, out: g * xp.exp(y - out),
     kinds="fc",
@@ -261,6 +271,8 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 
     Raises RuntimeError for complex tensors and for different dtypes.
     """
+    if not isinstance(values, Tensor):
+        raise TypeError(f"heaviside(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
     if input.dtype is not values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     return heaviside_.apply((input, values))

@@ -196,7 +196,12 @@ def _part(x: Tensor, primitive: Primitive, index: Any) -> Tensor:
     t._array = part
     t._grad = t._view = t._meta = t._node = None
     t._rg = False
-    edge = x._node if x._view is None else x._view.edge(x)
+    if x._view is None:
+        edge = x._node
+    elif x._view.tangent is None:
+        edge = x._view.edge(x)
+    else:
+        return primitive.record((x,), (index,))
     if edge is not None or x._rg:
         edge = x if edge is None else edge
         if state.grad:
@@ -417,6 +422,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     except OverflowError:
         raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow") from None
     change(self, edge, "setitem", ((primitive or alias, (basic,)),))
+    if tangent_of(self) is not None or tangent_of(value) is not None:
+        write_tangent(_part(self, primitive or alias, basic), value)
 
 
 def _plain(value: Any, a: Any) -> Any:
@@ -480,6 +487,10 @@ def _put_in_place(x: Tensor, entries: Sequence[Any], value: Tensor, accumulate: 
         ) from None
     node = put_indexed.make_node(mask, (x, value), edges, (index, accumulate), a, a.dtype.kind == "c") if mask else None
     change(x, node, name)
+    given = tangent_of(value)
+    if given is not None or tangent_of(x) is not None:
+        given = zeros_like(value) if given is None else given
+        _put_in_place(start_tangent(x), entries, given, accumulate, name)
     return x
 
 

@@ -478,7 +478,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return _apart(unbind_, input, tuple((*lead, i, ...) for i in range(input._array.shape[axis])), axis)
 
 
-split_copy, split_with_sizes_copy, unbind_copy = (copying(f) for f in (split, split_with_sizes, unbind))
+for _f in (split, split_with_sizes, unbind):
+    copying(_f)
 
 
 # --- combining ---

@@ -36,9 +36,14 @@ def _matmul_y(xp: Any, g: Any, x: Any, y_shape: tuple) -> Any:
 
 
 def _product(name: str, node: str, samples: Any) -> Primitive:
-    forward = lambda xp, x, y: xp.matmul(x, y)  # noqa: E731
     return Primitive(
-        name, forward, {"x": _matmul_x, "y": _matmul_y}, inputs=2, node=node, saved={"y": "mat2"}, samples=samples
+        name,
+        lambda xp, x, y: xp.matmul(x, y),
+        {"x": _matmul_x, "y": _matmul_y},
+        inputs=2,
+        node=node,
+        saved={"y": "mat2"},
+        samples=samples,
     )
 
 
@@ -151,9 +156,16 @@ def _combined(xp: Any, x: Any, product: Any, beta: Any, alpha: Any) -> Any:
 
 def _added(name: str, factors: tuple[str, str], product: Any, vjp_y: Any, vjp_z: Any, samples: Any) -> Primitive:
     """`beta * x + alpha * product(y, z)`; `factors` is how PyTorch calls y and z."""
+
+    def forward(xp: Any, x: Any, y: Any, z: Any, beta: Any, alpha: Any) -> Any:
+        if y.itemsize > 2 or y.dtype.kind not in "fV":
+            return _combined(xp, x, product(xp, y, z), beta, alpha)
+        wide = [xp.astype(a, xp.float32) for a in (x, y, z)]  # half precision is rounded once
+        return xp.astype(_combined(xp, wide[0], product(xp, *wide[1:]), beta, alpha), y.dtype)
+
     return Primitive(
         name,
-        lambda xp, x, y, z, beta, alpha: _combined(xp, x, product(xp, y, z), beta, alpha),
+        forward,
         {
             "x": lambda xp, g, x_shape, beta: unbroadcast(xp, g if beta == 1 else g * beta, x_shape),
             "y": lambda xp, g, z, y_shape, alpha: vjp_y(xp, g if alpha == 1 else g * alpha, z, y_shape),

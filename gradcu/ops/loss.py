@@ -21,15 +21,23 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
-def legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def legacy(size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 3) -> str:
     """The reduction that the two arguments of old, if given, stand for."""
     if size_average is None and reduce is None:
         return reduction
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=3
+        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.",
+        stacklevel=stacklevel,
     )
     return found
+
+
+def checked(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """`legacy`'s reduction. Raises ValueError if there is no such."""
+    reduction = legacy(size_average, reduce, reduction, 4)
+    check_reduction(reduction)
+    return reduction
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -126,8 +134,7 @@ def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[T
     if input._array.shape != target._array.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
-            "likely "
-            "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
             stacklevel=3,
         )
     if any(t._array.shape != input._array.shape for t in given):
@@ -148,10 +155,14 @@ def _weighted(
         return _weighted(p, x.float(), y.float(), weight, reduction, scale).to(x.dtype)
     if weight is None:
         return p.record((x, y), (reduction, scale))
-    loss = p.record((x, y), ("none", scale)) * weight
-    if reduction == "mean" and p is not bce and p is not bce_with_logits:
-        return loss.sum() / weight.expand_as(loss).sum()
-    return reduced(loss, reduction)
+    loss = p.record((x, y), ("none", scale))
+    return reduced(loss * weight, reduction) if p is bce or p is bce_with_logits else _mean_by(weight, loss, reduction)
+
+
+def _mean_by(weight: Tensor, loss: Tensor, reduction: str) -> Tensor:
+    """The loss times the weights, reduced; the mean is that over the weights."""
+    loss = loss * weight
+    return loss.sum() / weight.expand_as(loss).sum() if reduction == "mean" else reduced(loss, reduction)
 
 
 @expose(into="nn.functional", function=False, method=False)
@@ -181,14 +192,10 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """The absolute value of input - target: its mean, its sum, or each."""
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
+    reduction = checked(size_average, reduce, reduction)
     x, y = operands("l1_loss", input, target)
     loss = (x - y).abs()
-    if weight is None:
-        return reduced(loss, reduction)
-    loss = loss * weight
-    return loss.sum() / weight.expand_as(loss).sum() if reduction == "mean" else reduced(loss, reduction)
+    return reduced(loss, reduction) if weight is None else _mean_by(weight, loss, reduction)
 
 
 @expose(into="nn.functional", function=False, method=False)
@@ -267,8 +274,7 @@ def binary_cross_entropy_with_logits(
 
     Raises ValueError unless the target has the shape of the input.
     """
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
+    reduction = checked(size_average, reduce, reduction)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     if pos_weight is None:
@@ -324,8 +330,7 @@ def poisson_nll_loss(
 
     `full` adds Stirling's term for counts above one.
     """
-    reduction = legacy(size_average, reduce, reduction)
-    check_reduction(reduction)
+    reduction = checked(size_average, reduce, reduction)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()

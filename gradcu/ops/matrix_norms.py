@@ -118,10 +118,16 @@ def norm(
     return _vector_norm(input, 2 if p is None else p, dims, keepdim, dtype=dtype)
 
 
-expose(method=False, name="frobenius_norm")(
-    lambda input, dim=(), keepdim=False: norm(input, "fro", dim or None, keepdim)
-)
-expose(method=False, name="nuclear_norm")(lambda input, dim=(-2, -1), keepdim=False: norm(input, "nuc", dim, keepdim))
+@expose(method=False)
+def frobenius_norm(input: Tensor, dim: int | Sequence[int] = (), keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares of all elements or over `dim`."""
+    return norm(input, "fro", dim or None, keepdim)
+
+
+@expose(method=False)
+def nuclear_norm(input: Tensor, dim: int | Sequence[int] = (-2, -1), keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of the matrices in the dimensions `dim`."""
+    return norm(input, "nuc", dim, keepdim)
 
 
 @expose(function=False, method=False, out="same", into="linalg")

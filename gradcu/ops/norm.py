@@ -195,7 +195,7 @@ def rms_norm(
     if eps is None:
         eps = float(backends.host.finfo(x._array.real.dtype).eps)
     if x.dtype.is_complex:
-        out = x * (x.abs().square().mean(axes, keepdim=True) + eps).rsqrt()
+        out = x * (x.square().mean(axes, keepdim=True) + eps).rsqrt()
         out = out if w is None else out * w
     else:
         out = rms_normal.record((x, w, None), (axes, affine, eps, False))[0]
@@ -229,13 +229,15 @@ def native_batch_norm(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`batch_norm`, the mean and the reciprocal standard deviation of the batch (empty outside of training)."""
-    if input.ndim < 2:
+    if input.ndim < 2 and input.numel():
         raise RuntimeError(f"batch_norm: expected at least 2 dimensions, but got an input of size {list(input.shape)}")
-    channels = input._array.shape[1]
+    channels = input._array.shape[1] if input.ndim > 1 else 0
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     _check_dtypes(input, weight, bias, running_mean, running_var)
     affine = (1, channels, *(1,) * (input.ndim - 2))
     (x, w, b), dtype = _wide(input, weight, bias)
+    if input.ndim < 2:
+        return functions["clone"](input), functions["clone"](x), functions["clone"](x)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
@@ -250,9 +252,9 @@ def native_batch_norm(
         return (out if dtype is None else out.to(dtype)), empty, empty
     axes = (0, *range(2, x.ndim))
     out, _, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
-    n = x.numel() // max(1, channels)
-    _update(running_mean, mean._array, momentum)
-    if running_var is not None:
+    if x.numel():
+        n = x.numel() // channels
+        _update(running_mean, mean._array, momentum)
         _update(running_var, (1 / scale._array**2 - eps) * (n / max(1, n - 1)), momentum)
     return (out if dtype is None else out.to(dtype)), *(t.detach().reshape(channels) for t in (mean, scale))
 

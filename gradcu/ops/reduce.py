@@ -283,7 +283,8 @@ def _truth(name: str, doc: str) -> Any:
     def function(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         a = tensor_or_raise(input, name)
         xp = backends.namespaces[type(a)]
-        result = xp.asarray(getattr(xp, name)(a != 0, axis=axes(input, dim), keepdims=keepdim))
+        over = () if dim == () else axes(input, dim)  # as in PyTorch, () is no dimension here, though all in `sum`
+        result = xp.asarray(getattr(xp, name)(a != 0, axis=over, keepdims=keepdim))
         # as in PyTorch, uint8 stays what it was before there were booleans
         return from_array(result.astype("uint8") if a.dtype == "uint8" else result)
 
@@ -323,22 +324,22 @@ def _norm(xp: Any, x: Any, ord: float, axis: Any, keepdims: bool) -> Any:
     return result.astype(d) if half else result
 
 
-def _norm_x(xp: Any, g: Any, x: Any, x_dtype: Any, out: Any, ord: float, axis: Any, keepdims: bool) -> Any:
+def _norm_x(xp: Any, g: Any, x: Any, out: Any, ord: float, axis: Any, keepdims: bool) -> Any:
     """PyTorch's subgradients: zero at the origin; ties of the largest share equally."""
     g, out = kept(xp, g, axis, keepdims), kept(xp, out, axis, keepdims)
     if ord == 0:
         return xp.zeros_like(x)
     if ord == 1:
-        return g * xp.sign(x)
+        return g * xp.sgn(x)
     if ord == 2:
         return xp.where(out == 0, 0, x / xp.where(out == 0, 1, out) * g)
     size = xp.abs(x)
     if math.isinf(ord):
-        top = xp.astype((size == out) | (size != size), out.dtype if x_dtype.kind == "c" else x_dtype)
-        return xp.sign(x) * top * (g / xp.sum(top, axis=axis, keepdims=True))
+        top = xp.where((size == out) | (size != size), xp.zeros_like(size) + 1, 0)
+        return xp.sgn(x) * top * (g / xp.sum(top, axis=axis, keepdims=True))
     zero = (out == 0) if ord > 1 else (size == 0)
     slope = xp.where(size == 0, 0, xp.where(size == 0, 1, size) ** (ord - 1))
-    return xp.where(zero, 0, xp.sign(x) * slope * (g / xp.where(out == 0, 1, out) ** (ord - 1)))
+    return xp.where(zero, 0, xp.sgn(x) * slope * (g / xp.where(out == 0, 1, out) ** (ord - 1)))
 
 
 vector_norm_ = Primitive(

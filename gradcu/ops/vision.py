@@ -182,22 +182,26 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 # --- channels and pixels ---
 
 
+def _check_pixels(name: str, input: Tensor, **factor: int) -> None:
+    if input.ndim < 3:
+        raise RuntimeError(
+            f"{name} expects input to have at least 3 dimensions, but got input with {input.ndim} dimension(s)"
+        )
+    for what, r in factor.items():
+        if r <= 0:
+            raise RuntimeError(f"{name} expects a positive {what}, but got {r}")
+
+
 @expose(into="nn.functional", method=False)
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C r^2, H, W) to (*, C, H r, W r). Raises RuntimeError unless r^2 divides the channels (Shi et al. 2016)."""
     r = upscale_factor
-    if input.ndim < 3:
-        raise RuntimeError(
-            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {input.ndim} dimension(s)"
-        )
-    if r <= 0:
-        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+    _check_pixels("pixel_shuffle", input, upscale_factor=r)
     *lead, channels, h, w = input.shape
     if channels % (r * r):
         raise RuntimeError(
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
-            "but "
-            f"input.size(-3)={channels} is not divisible by {r * r}"
+            f"but input.size(-3)={channels} is not divisible by {r * r}"
         )
     k = len(lead)
     parts = input.reshape(*lead, channels // (r * r), r, r, h, w)
@@ -209,12 +213,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """The inverse of `pixel_shuffle`. Raises RuntimeError unless the factor divides height and width."""
     r = downscale_factor
-    if input.ndim < 3:
-        raise RuntimeError(
-            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {input.ndim} dimension(s)"
-        )
-    if r <= 0:
-        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+    _check_pixels("pixel_unshuffle", input, downscale_factor=r)
     *lead, channels, h, w = input.shape
     for what, d, n in (("height", -2, h), ("width", -1, w)):
         if n % r:

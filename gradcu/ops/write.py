@@ -132,7 +132,7 @@ def zero_(self: Tensor) -> Tensor:
 
 
 def _has_history(t: Tensor) -> bool:
-    return state.grad and edge_of(t) is not None
+    return (state.grad and edge_of(t) is not None) or tangent_of(t) is not None
 
 
 def _set(t: Tensor, value: Any, name: str) -> Tensor:

@@ -1,6 +1,7 @@
 """`gradcu.optim`: optimizers, and schedules of their learning rates."""
 
 from . import lr_scheduler as lr_scheduler
+from .adafactor import Adafactor as Adafactor
 from .adam import Adam as Adam, AdamW as AdamW
 from .adaptive import (
     Adadelta as Adadelta,
@@ -11,6 +12,8 @@ from .adaptive import (
     RMSprop as RMSprop,
 )
 from .asgd import ASGD as ASGD
+from .lbfgs import LBFGS as LBFGS
+from .muon import Muon as Muon
 from .optimizer import Optimizer as Optimizer
 from .rprop import Rprop as Rprop
 from .sgd import SGD as SGD

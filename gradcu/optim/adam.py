@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, blocks, check, next_step, slot
+from .optimizer import Optimizer, blocks, check, decayed, next_step, slot
 
 
 class Adam(Optimizer):
@@ -54,10 +54,7 @@ class Adam(Optimizer):
         root = math.sqrt(1 - beta2**t)
         scale = lr * root / (1 - beta1**t)
         for p, g, m, v, greatest, s in blocks(xp, p, g, m, v, greatest):  # noqa: B020
-            if decay and decoupled:
-                p *= 1 - lr * decay
-            elif decay:
-                g = g + decay * p
+            g = decayed(p, g, lr, decay, decoupled)
             xp.subtract(g, m, out=s)
             s *= 1 - beta1
             m += s

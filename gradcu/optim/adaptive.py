@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, blocks, check, next_step, number, slot
+from .optimizer import Optimizer, blocks, check, decayed, next_step, number, slot
 
 
 class Adagrad(Optimizer):
@@ -247,10 +247,7 @@ class NAdam(Optimizer):
         m, v = slot(xp, state, "exp_avg", p), slot(xp, state, "exp_avg_sq", p)
         of_g, of_m = lr * (1 - now) / (1 - float(product)), lr * after / (1 - float(product) * after)
         for p, g, m, v, s in blocks(xp, p, g, m, v):  # noqa: B020
-            if decay and group["decoupled_weight_decay"]:
-                p *= 1 - lr * decay
-            elif decay:
-                g = g + decay * p
+            g = decayed(p, g, lr, decay, group["decoupled_weight_decay"])
             m += (1 - beta1) * (g - m)
             v *= beta2
             v += (1 - beta2) * g * g
@@ -299,10 +296,7 @@ class RAdam(Optimizer):
             scale *= math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
             scale *= math.sqrt(1 - beta2**t)
         for p, g, m, v, s in blocks(xp, p, g, m, v):  # noqa: B020
-            if decay and group["decoupled_weight_decay"]:
-                p *= 1 - lr * decay
-            elif decay:
-                g = g + decay * p
+            g = decayed(p, g, lr, decay, group["decoupled_weight_decay"])
             m += (1 - beta1) * (g - m)
             v *= beta2
             v += (1 - beta2) * g * g

@@ -135,7 +135,8 @@ class Optimizer:
                 if grad is not None:
                     array, g = p._array, grad._array
                     state = self.state.get(p, {})
-                    self._update(backends.namespaces[type(array)], array, -g if group["maximize"] else g, state, group)
+                    xp = backends.namespaces[type(array)]
+                    self._update(xp, array, -g if group.get("maximize") else g, state, group)
                     if state:
                         self.state[p] = state
                     changed(p, by)
@@ -292,6 +293,13 @@ def next_step(state: dict[str, Any]) -> int:
     count = number(state, "step", 0)
     count += 1
     return int(count)
+
+
+def decayed(p: Any, g: Any, lr: float, decay: float, decoupled: bool) -> Any:
+    """The gradient with the decay of weights in it; if that is decoupled, p shrinks in place instead."""
+    if decay and decoupled:
+        p *= 1 - lr * decay
+    return g + decay * p if decay and not decoupled else g
 
 
 def blocks(xp: Any, *arrays: Any) -> Iterator[tuple[Any, ...]]:

@@ -31,9 +31,11 @@ def device(earlier):
 
 
 def on(device, inputs):
-    """Inputs or attributes as they are in a sample, with the tensors and arrays on the device."""
+    """Inputs or attributes as they are in a sample, with tensors, arrays and devices those of the device."""
 
     def moved(t):
+        if isinstance(t, gradcu.device):
+            return gradcu.device(device)
         if isinstance(t, np.ndarray):
             return from_array(t).to(device)._array
         return t.detach().to(device).requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t

@@ -1,0 +1,24 @@
+"""Names that a backend does not define itself."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+
+def lookup(name: str, library: Any, backend: str) -> Any:
+    """A declared primitive, applied to raw arrays of the module `backend`, or what the library has; kept for next time.
+
+    Raises AttributeError if there is neither.
+    """
+    from ..graph.op import registry
+
+    module = sys.modules[backend]
+    primitive = registry.get(name)
+    if primitive is not None and not hasattr(library, name):
+        found = functools.partial(primitive.forward, module)
+    else:
+        found = getattr(library, name)
+    setattr(module, name, found)
+    return found

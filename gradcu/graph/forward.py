@@ -1,0 +1,207 @@
+"""Forward mode: tensors that carry a tangent, and the tangents of what is computed from them.
+
+A tensor with a tangent is a `View` (of its primal, or of its own hidden self), since views are what recording asks
+about anyway: an operation that meets one computes on the primals as usual and then has the tangent of its result made here,
+from the vjp that it declares. No operation says anything about forward mode, and without tangents it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import backends
+from ..tensor import Tensor, edge_of, from_array, version_of
+from .engine import sum_to, walk
+from .modes import state
+from .node import Node
+from .recorded import namespace
+from .views import View, replay
+
+
+class Level:
+    """The time in which tangents live: a `dual_level` block. Those of a closed level are as good as none."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = True
+
+
+class Tangent:
+    """What a tensor's view holds in forward mode."""
+
+    __slots__ = ("level", "value")
+
+    def __init__(self, value: Tensor, level: Level) -> None:
+        self.value, self.level = value, level
+
+
+def tangent_of(t: Any) -> Tensor | None:
+    """The tangent of a tensor, if it has one and its level has not been left."""
+    view = t._view if isinstance(t, Tensor) else None
+    if view is None or view.tangent is None or not view.tangent.level.open:
+        return None
+    return view.tangent.value
+
+
+def primal_of(t: Any) -> Any:
+    """The same tensor (memory, history, version) without a tangent; anything without one is given back as it is."""
+    view = t._view if isinstance(t, Tensor) else None
+    if view is None or view.tangent is None:
+        return t
+    edge = view.edge(t)
+    if not view.steps:
+        return view.base
+    primal = from_array(t._array, None if edge is t else edge, t._rg)
+    primal._counter = t._counter
+    primal._view = View(view.base, view.steps, view.kind, view.version)
+    return primal
+
+
+def give(t: Tensor, tangent: Tensor) -> Tensor:
+    """A fresh tensor with a tangent: `t` itself if it is a view, else another one before it."""
+    if t._view is None:
+        hidden, t = t, from_array(t._array, t._node, t._rg)
+        t._counter = version_of(hidden)
+        t._view = View(hidden, (), "", t._counter.value)
+    t._view.tangent = Tangent(tangent, state.level)
+    return t
+
+
+def with_tangents(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
+    """`op.record` where an input has a tangent."""
+    tensors = inputs[0] if op.variadic else inputs
+    tangents = [tangent_of(t) if state.forward and not state.inference else None for t in tensors]
+    primals = [primal_of(t) for t in tensors]
+    result = op.record([primals] if op.variadic else primals, attributes)
+    if op.vjp is None or all(t is None for t in tangents):
+        return result
+    several = result if isinstance(result, tuple) else (result,)
+    if not any(several[i]._array.dtype.kind in "fcV" for i in op.differentiable or range(len(several))):
+        return result
+    made = _tangents(op, primals, tangents, attributes, several)
+    given = tuple(r if t is None else give(r, t) for r, t in zip(several, made, strict=True))
+    return given if isinstance(result, tuple) else given[0]
+
+
+def _tangents(op: Any, primals: list, tangents: list, attributes: tuple, results: tuple) -> list[Tensor | None]:
+    """The tangents of the results of one call, None for those that have no gradient."""
+    edges = [edge_of(p) if isinstance(p, Tensor) else None for p in primals]
+    before = state.grad
+    state.grad = before and any(edge_of(t) is not None for t in (*primals, *tangents) if isinstance(t, Tensor))
+    try:
+        if op.kind == "linear":
+            return _linear(op, primals, tangents, attributes)
+        diagonal = op.kind == "elementwise" and (op.holomorphic or results[0]._array.dtype.kind != "c")
+        if diagonal and not any(isinstance(p, Tensor) and p._array.dtype.kind == "c" for p in primals):
+            return [_diagonal(op, primals, tangents, edges, attributes, results[0])]
+        return _general(op, primals, tangents, edges, attributes, results)
+    finally:
+        state.grad = before
+
+
+def _linear(op: Any, primals: list, tangents: list, attributes: tuple) -> list[Tensor | None]:
+    """A linear operation of tangents; what it is not differentiable by stays."""
+    inputs = []
+    for name, p, t in zip(op.inputs * len(primals) if op.variadic else op.inputs, primals, tangents, strict=True):
+        if t is not None:
+            inputs.append(t)
+        elif p is None or not (callable(op.vjp) or op.vjp.get(name)):
+            inputs.append(p)
+        elif not isinstance(p, Tensor):
+            inputs.append(0)
+        else:
+            inputs.append(zeros_like(p))
+    made = op.record([inputs] if op.variadic else inputs, attributes)
+    return list(made) if isinstance(made, tuple) else [made]
+
+
+def zeros_like(t: Tensor) -> Tensor:
+    return from_array(backends.namespaces[type(t._array)].zeros_like(t._array))
+
+
+def _node(op: Any, mask: int, primals: list, edges: list, attributes: tuple, results: tuple) -> Node:
+    """A node of the call that gives back gradients for the inputs in `mask`, and whose own graph leads to `edges`."""
+    mask |= sum(1 << i for i, e in enumerate(edges) if e is not None)
+    raw = tuple(r._array for r in results)
+    kind = raw[op.differentiable[0] if op.differentiable else 0].dtype.kind
+    node = op.make_node(mask, primals, edges, attributes, raw[0] if op.outputs == 1 else raw, kind == "c")
+    if not op.outputs:
+        node._outputs = len(raw)
+    return node
+
+
+def _diagonal(op: Any, primals: list, tangents: list, edges: list, attributes: tuple, result: Tensor) -> Any:
+    """Of a diagonal Jacobian: the vjp of the tangents."""
+    shape, total = result._array.shape, None
+    xp = backends.namespaces[type(result._array)]
+    for i, t in enumerate(tangents):
+        if t is None:
+            continue
+        node = _node(op, 1 << i, primals, edges, attributes, (result,))
+        if state.grad:
+            part = node.recorded(node, t.expand(shape), namespace)[i]
+        else:
+            a = t._array if t._array.shape == shape else xp.broadcast_to(t._array, shape)
+            part = xp.guarded(node.raw)(node, a, xp)[i]
+            part = None if part is None else from_array(part)
+        if part is not None:
+            total = part if total is None else total + part
+    return total
+
+
+def _general(
+    op: Any, primals: list, tangents: list, edges: list, attributes: tuple, results: tuple
+) -> list[Tensor | None]:
+    """The vjp J^T u is linear in u; its own vjp by u, of the tangents, is J t."""
+    mask = sum(1 << i for i, t in enumerate(tangents) if t is not None)
+    node = _node(op, mask, primals, edges, attributes, results)
+    positions = op.differentiable or range(len(results))
+    seeds = [zeros_like(results[i]) for i in positions]
+    for u in seeds:
+        u._rg = u._array.dtype.kind in "fcV"
+    create = state.grad
+    state.grad = True
+    grads = node.recorded(node, seeds if node._outputs > 1 else seeds[0], namespace)
+    state.grad = create
+    pairs = []
+    for p, g, t in zip(primals, grads, tangents):
+        if t is not None and g is not None and edge_of(g) is not None:
+            if node.shapes is not None and g._array.shape != p._array.shape:
+                state.grad = True
+                g = sum_to(g, p._array.shape, namespace)
+                state.grad = create
+            pairs.append((edge_of(g), t if create else t._array))
+    made: list[Tensor | None] = [None] * len(results)
+    caught = walk(
+        [e for e, _ in pairs], [t for _, t in pairs], retain=True, create=create, captures=[u for u in seeds if u._rg]
+    )
+    for i, t in zip([i for i, u in zip(positions, seeds) if u._rg], caught, strict=True):
+        made[i] = zeros_like(results[i]) if t is None else t if create else from_array(t)
+    return made
+
+
+def write_tangent(t: Tensor, new: Any) -> None:
+    """Let the tangent of `t`, over which `new` (a tensor or number) has just been written, follow."""
+    tangent = tangent_of(new)
+    if tangent is not None:
+        start_tangent(t).copy_(tangent)
+    elif tangent_of(t) is not None:
+        t._view.tangent.value.zero_()
+
+
+def start_tangent(t: Tensor) -> Tensor:
+    """The tangent of a tensor; if it has none yet, zeros, which lie in the tangent of its base if it is a view."""
+    old, view = tangent_of(t), t._view
+    if old is not None:
+        return old
+    if view is not None:
+        value = replay(start_tangent(view.base), view.steps)
+    else:
+        hidden = from_array(t._array, t._node, t._rg)
+        hidden._counter = version_of(t)
+        view = t._view = View(hidden, (), "", hidden._counter.value)
+        value = zeros_like(t)
+    view.tangent = Tangent(value, state.level)
+    return value

@@ -1,0 +1,184 @@
+"""Saved values that the user's hooks keep in another form: on another device, on disk, or recomputed.
+
+While hooks are set, `node.make` hands each new node to `pack`. The node's `saved` becomes a `Packed`, and what runs the
+node finds that it is no tuple and calls `reopen`. Without hooks none of this is met.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..tensor import Tensor, edge_of, from_array
+from .errors import stale
+from .modes import state
+from .node import Freed, Node, watchers
+
+Hook = Callable[[Any], Any]
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.hooks: list[tuple[Hook, Hook]] = []  # the innermost pair is last
+        self.forbidden: str | None = None  # the message of `disable_saved_tensors_hooks`
+
+
+local = _Local()
+
+
+class Pack:
+    """What a pack hook made of one tensor, and how to have a tensor again."""
+
+    __slots__ = ("edge", "packed", "raw", "unpack")
+
+    def __init__(self, value: Any, hooks: tuple[Hook, Hook]) -> None:
+        """value: a tensor, or the raw array of a result, which comes back as one."""
+        self.raw = not isinstance(value, Tensor)
+        self.edge = None if self.raw else edge_of(value)
+        given = from_array(value) if self.raw else value
+        pack, self.unpack = hooks
+        counter = given._counter
+        version = 0 if counter is None else counter.value
+        before = state.grad
+        state.grad = False
+        try:
+            self.packed = pack(given)
+        finally:
+            state.grad = before
+        counter = given._counter
+        if counter is not None and counter.value != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook "
+                "cannot be modified by in-place operations as this can lead to unexpected side-effects. Change a "
+                "clone() of it instead."
+            )
+
+    def open(self) -> Any:
+        """The value: a tensor with the history of the one that was packed, or a raw array."""
+        value = self.unpack(self.packed)
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {_type(value)}"
+            )
+        return value._array if self.raw else from_array(value._array, self.edge, self.edge is not None)
+
+
+def _type(value: Any) -> str:
+    return type(value).__name__
+
+
+class Packed:
+    """Stands where a node's saved values were, some of which are `Pack`s now; `version` counts the others' changes."""
+
+    __slots__ = ("values", "version")
+
+    def __init__(self, values: tuple, version: int) -> None:
+        self.values, self.version = values, version
+
+
+def pack(node: Node) -> None:
+    """Hand the tensors that a new node saved to this thread's hooks."""
+    if local.hooks and type(node.saved) is tuple:
+        _pack(node, range(len(node.saved)), local.hooks[-1])
+
+
+def _pack(node: Node, positions: Sequence[int], hooks: tuple[Hook, Hook]) -> None:
+    """Hand the saved values at some positions to hooks."""
+    sources = tuple(type(node).sources.values())
+    saved = node.saved
+    values, version = (list(saved.values), saved.version) if type(saved) is Packed else (list(saved), node.version)
+    for i in positions:
+        if sources:
+            version -= _count(values[i])  # changes in place are the hooks' affair from now on
+            values[i] = _packed(sources[i].startswith("out"), values[i], hooks)
+        elif values[i][0] is not None:  # of a `Function`: (tensor, index, version)
+            values[i] = (Pack(values[i][0], hooks), *values[i][1:])
+    node.saved = Packed(tuple(values), version) if sources else tuple(values)
+
+
+def _count(value: Any) -> int:
+    if type(value) is tuple:
+        return sum(map(_count, value))
+    return value._counter.value if isinstance(value, Tensor) and value._counter is not None else 0
+
+
+def _packed(result: bool, value: Any, hooks: tuple[Hook, Hook]) -> Any:
+    if type(value) is tuple:
+        return tuple(_packed(result, v, hooks) for v in value)
+    return Pack(value, hooks) if isinstance(value, Tensor) or (result and value is not None) else value
+
+
+def reopen(node: Node) -> tuple:
+    """The saved values of a node that are not at hand. Raises RuntimeError if they were freed."""
+    saved = node.saved
+    if type(saved) is not Packed:
+        raise stale(node)
+    values = _opened(saved.values)
+    changes = sum(counter.value for counter in node.output_version or ())
+    sources = enumerate(type(node).sources.values())
+    remade = any(source == "out" and saved.values[i] is not values[i] for i, source in sources)
+    node.version = saved.version + (changes if remade else 0)
+    return values
+
+
+def _opened(values: tuple) -> tuple:
+    return tuple(
+        v.open() if type(v) is Pack else _opened(v) if type(v) is tuple and any(type(p) is Pack for p in v) else v
+        for v in values
+    )
+
+
+def push(hooks: tuple[Hook, Hook]) -> None:
+    """Let this thread's new nodes pack what they save. Raises RuntimeError where hooks are disabled."""
+    if local.forbidden is not None:
+        raise RuntimeError(local.forbidden)
+    local.hooks.append(hooks)
+    watchers.append(pack)
+
+
+def pop() -> None:
+    """Undo the last `push` of this thread."""
+    local.hooks.pop()
+    watchers.remove(pack)
+
+
+class SavedTensor:
+    """`node._raw_saved_*`: one saved value, of which hooks may be set afterwards."""
+
+    def __init__(self, node: Node, position: int) -> None:
+        self._node, self._position = node, position
+
+    def register_hooks(self, pack_hook: Hook, unpack_hook: Hook) -> None:
+        """Keep `pack_hook(tensor)` in place of the tensor, and `unpack_hook` of that when it is needed.
+
+        Raises RuntimeError if the value was freed, is None, or has hooks already.
+        """
+        node, i = self._node, self._position
+        if isinstance(node.saved, Freed):
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+                "to backward through the graph a second time or if you need to access saved variables after calling "
+                "backward."
+            )
+        value = (node.saved.values if type(node.saved) is Packed else node.saved)[i]
+        if not type(node).sources:
+            value = value[0]
+        if value is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
+        if type(value) is Pack:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of "
+                "hooks is allowed at a time."
+            )
+        _pack(node, (i,), (pack_hook, unpack_hook))
+
+
+def raw_saved(node: Node, name: str) -> Any:
+    """`node._raw_saved_<name>`."""
+    if name == "tensors" and not type(node).sources:
+        return tuple(SavedTensor(node, i) for i in range(len(node.saved)))
+    if name not in type(node).saved_names:
+        raise AttributeError(f"'{node.name()}' object has no attribute '_raw_saved_{name}'")
+    return SavedTensor(node, type(node).saved_names.index(name))
