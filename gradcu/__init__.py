@@ -12,6 +12,10 @@ from .autograd import (
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
+from .autograd.anomaly_mode import (
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+    is_anomaly_enabled as is_anomaly_enabled,
+)
 from .backends import (
     get_float32_matmul_precision as get_float32_matmul_precision,
     set_float32_matmul_precision as set_float32_matmul_precision,
@@ -78,7 +82,9 @@ if TYPE_CHECKING:
         backends as backends,
         cuda as cuda,
         fft as fft,
+        func as func,
         linalg as linalg,
+        masked as masked,
         nn as nn,
         optim as optim,
         random as random,
@@ -102,6 +108,7 @@ _SUBMODULES = frozenset(
         "backends",
         "cuda",
         "fft",
+        "func",
         "linalg",
         "masked",
         "nn",

@@ -277,7 +277,9 @@ class Tensor(TensorMethods):
         if self._view is not None:
             self._view.edge(self)
         node = self._node
-        return node.node if type(node) is Output else node
+        if type(node) is Output:
+            return node.node
+        return node if node is None or node._outputs else None  # a leaf that hooks packed and unpacked leads to itself
 
     @property
     def output_nr(self) -> int:
@@ -332,10 +334,10 @@ class Tensor(TensorMethods):
 
     @property
     def _base(self) -> Tensor | None:
-        return None if self._view is None else self._view.base
+        return self._view.base if self._is_view() else None
 
     def _is_view(self) -> bool:
-        return self._view is not None
+        return self._view is not None and bool(self._view.steps)  # one without steps is there to hold a tangent
 
     @property
     def retains_grad(self) -> bool:
@@ -398,9 +400,10 @@ class Tensor(TensorMethods):
     # --- Python ---
 
     def __repr__(self, *, tensor_contents: object = None) -> str:
+        from .graph.forward import tangent_of
         from .printing import format_tensor
 
-        grad_fn = self.grad_fn
+        grad_fn, tangent = self.grad_fn, tangent_of(self)
         current = devices.get_default_device()
         shown = None if self.device.type == "cpu" == current.type else f"{self.device.type}:{self.device.index or 0}"
         text = format_tensor(
@@ -410,6 +413,7 @@ class Tensor(TensorMethods):
             device="cpu" if self.device.type == "cpu" != current.type else shown,
             requires_grad=self.requires_grad and grad_fn is None,
             grad_fn=None if grad_fn is None else grad_fn.name(),
+            tangent=None if tangent is None else f"{tangent}",
         )
         return text
 

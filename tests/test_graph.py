@@ -42,6 +42,14 @@ class TestNodes:
         with pytest.raises(AttributeError):
             _ = node._saved_nonsense
 
+    def test_saved_values_have_pytorchs_names(self, torch):
+        x, m = leaf(torch, 1.0, 2.0), torch.ones(2, 2)
+        assert (x**3).grad_fn._saved_exponent == 3
+        assert torch.mv(m, x).grad_fn._saved_self.tolist() == m.tolist()
+        assert torch.clamp(x, 0.5, 3.0).grad_fn._saved_max == 3.0
+        assert tuple(x.sum().grad_fn._saved_self_sym_sizes) == (2,)
+        assert torch.nn.functional.leaky_relu(x, 0.2).grad_fn._saved_negative_slope == 0.2
+
     def test_saved_values_are_gone_after_backward(self, torch):
         x = leaf(torch, 1.0, 2.0)
         y = x.exp()

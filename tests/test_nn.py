@@ -638,3 +638,50 @@ def test_parameters_share_memory_and_are_leaves(torch):
     assert p.requires_grad
     assert not torch.nn.Parameter(data, requires_grad=False).requires_grad
     assert type(p * 2) is torch.Tensor
+
+
+# --- lazy layers ---
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "shape"),
+    [
+        ("Linear", (4,), (2, 3)),
+        ("Conv2d", (4, 3), (2, 3, 5, 5)),
+        ("Conv1d", (4, 2), (3, 5)),
+        ("ConvTranspose2d", (4, 3), (1, 3, 5, 5)),
+        ("BatchNorm2d", (), (2, 3, 4, 4)),
+        ("InstanceNorm1d", (), (2, 3, 4)),
+    ],
+)
+def test_lazy_layers_become_ordinary_ones(torch, name, args, shape):
+    layer = getattr(torch.nn, f"Lazy{name}")(*args)
+    assert layer.has_uninitialized_params()
+    assert repr(layer.weight) == "<UninitializedParameter>"
+    with pytest.raises(RuntimeError, match="uninitialized parameter"):
+        _ = layer.weight.shape
+    weight = layer.double().weight
+    layer(torch.ones(*shape, dtype=torch.float64))
+    plain = getattr(torch.nn, name)
+    assert type(layer) is plain
+    assert layer.weight is weight
+    assert type(weight) is torch.nn.Parameter
+    assert weight.dtype == torch.float64
+    expected = plain(3, *args) if "Norm" not in name else plain(3, affine=True, track_running_stats=True)
+    assert repr(layer) == repr(expected)
+    assert [(k, v.shape) for k, v in layer.state_dict().items()] == [
+        (k, v.shape) for k, v in expected.state_dict().items()
+    ]
+
+
+def test_lazy_layers_load_and_are_copied(torch):
+    trained, fresh = torch.nn.Linear(3, 2), copy.deepcopy(torch.nn.LazyLinear(2))
+    fresh.load_state_dict(trained.state_dict())
+    x = torch.ones(1, 3)
+    assert fresh(x).tolist() == trained(x).tolist()
+    assert fresh.in_features == 3
+
+
+def test_a_lazy_convolution_refuses_a_wrong_input(torch):
+    with pytest.raises(RuntimeError, match=r"Expected 3D \(unbatched\) or 4D \(batched\) input to LazyConv2d"):
+        torch.nn.LazyConv2d(4, 3)(torch.ones(8, 8))

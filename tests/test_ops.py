@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import gradcu
+from gradcu.autograd import forward_ad
 from gradcu.graph.elementwise import Elementwise
 from gradcu.graph.op import registry
 from gradcu.tensor import Tensor, from_array
@@ -102,6 +103,26 @@ def like(inputs, arrays, requires_grad=True):
         else one
         for one in inputs
     ]
+
+
+def structured(inputs, tensors):
+    """The same structure of inputs with other floating tensors."""
+    rest = iter(tensors)
+    return [
+        [next(rest) for _ in one]
+        if isinstance(one, (list, tuple)) and one and isinstance(one[0], Tensor)
+        else next(rest)
+        if floating(one)
+        else one
+        for one in inputs
+    ]
+
+
+def differing(p, inputs):
+    """For each floating tensor among the inputs, whether there is a formula for it."""
+    names = p.inputs * (len(inputs[0]) if p.variadic else 1)
+    given = zip(names, inputs[0] if p.variadic else inputs, strict=True)
+    return [callable(p.vjp) or p.vjp.get(n) is not None for n, t in given if floating(t)]
 
 
 def floating(t):
@@ -212,6 +233,37 @@ def test_second_gradient(p):
         want = numeric(lambda moved: slope(moved, False)[0].item(), arrays, 1e-5)
         for mine, wanted in zip(got, want, strict=True):
             np.testing.assert_allclose(mine.numpy(), wanted, rtol=1e-3, atol=1e-5, err_msg=f"{p.name}{attributes}")
+
+
+@by_name(DIFFERENTIABLE)
+def test_tangent(p):
+    """Forward mode along a random direction, against differences; with a tangent for one input, and for all."""
+    rng = np.random.default_rng(3)
+    for sample in samples(p):
+        inputs, attributes = split(p, sample)
+        arrays = [np.array(t._array) for t in floats(inputs)]
+        moving = [i for i, has in enumerate(differing(p, inputs)) if has]
+        for chosen in {tuple(moving), tuple(moving[:1])} - {()}:
+            pushes = [rng.uniform(0.5, 1.5, a.shape) if i in chosen else None for i, a in enumerate(arrays)]
+            with forward_ad.dual_level():
+                duals = [
+                    from_array(a) if v is None else forward_ad.make_dual(from_array(a), from_array(v))
+                    for a, v in zip(arrays, pushes, strict=True)
+                ]
+                outs = run(p, structured(inputs, duals), attributes)
+                got = [forward_ad.unpack_dual(out) for out in outs]
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = [a if v is None else a + step * v for a, v in zip(arrays, pushes, strict=True)]
+                ends.append([r.numpy() for r in run(p, like(inputs, moved, False), attributes)])
+            for (primal, tangent), high, low in zip(got, *ends, strict=True):
+                if primal._array.dtype.kind in "fc":
+                    assert tangent is not None, f"{p.name}{attributes} has no tangent"
+                    assert tangent.shape == primal.shape
+                    assert tangent.dtype is primal.dtype
+                    np.testing.assert_allclose(
+                        tangent.numpy(), (high - low) / 2e-6, rtol=1e-4, atol=1e-5, err_msg=f"{p.name}{attributes}"
+                    )
 
 
 @by_name(PRIMITIVES)

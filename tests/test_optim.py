@@ -33,6 +33,8 @@ CASES = [
     ("RAdam", {"lr": 0.01, "betas": (0.8, 0.6), "decoupled_weight_decay": True, "weight_decay": 0.1}),
     ("ASGD", {"lr": 0.1, "lambd": 0.1, "t0": 3, "weight_decay": 0.1}),
     ("Rprop", {}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.1, "eps": (1e-3, 1e-2), "d": 2.0, "beta2_decay": -0.5, "weight_decay": 0.1}),
 ]
 SCHEDULES = [
     ("StepLR", {"step_size": 3, "gamma": 0.5}),
@@ -76,6 +78,54 @@ def test_twenty_steps_equal_pytorchs(original, case):
     ]
     for mine, theirs in zip(found, expected):
         np.testing.assert_allclose(mine, theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lr": 0.1},
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "history_size": 2, "lr": 9.0},
+    ],
+    ids=str,
+)
+def test_lbfgs_takes_pytorchs_steps(original, settings):
+    found = []
+    for lib in (gradcu, original):
+        params = leaves(lib)
+        optimizer = lib.optim.LBFGS(params, max_iter=4, **settings)
+
+        def closure():
+            optimizer.zero_grad()  # noqa: B023
+            loss = loss_of(lib, params)  # noqa: B023
+            loss.backward()
+            return loss
+
+        losses = [optimizer.step(closure).item() for _ in range(3)]
+        state = optimizer.state_dict()["state"][0]
+        found.append((losses, params[0].detach().numpy(), state["n_iter"], state["func_evals"], set(state)))
+    (mine, values, *counts), (theirs, expected, *others) = found
+    np.testing.assert_allclose(mine, theirs, rtol=1e-8)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    assert counts == others
+
+
+@pytest.mark.parametrize("settings", [{}, {"lr": 0.1, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"}], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), (2, 5)], ids=str)
+def test_muon_takes_pytorchs_steps(original, settings, shape):
+    start, found = np.random.default_rng(0).standard_normal(shape), []
+    for lib in (gradcu, original):
+        p = lib.tensor(start.copy(), requires_grad=True)
+        optimizer = lib.optim.Muon([p], **settings)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (p.exp() * p).sum().backward()
+            optimizer.step()
+        found.append(p.detach().numpy())
+    np.testing.assert_allclose(*found, atol=2e-3 * settings.get("lr", 1e-3) * 3)  # bfloat16 inside
+    with pytest.raises(ValueError, match="only supports 2D parameters"):
+        gradcu.optim.Muon([gradcu.zeros(3, requires_grad=True)])
 
 
 @pytest.mark.parametrize("case", CASES, ids=names)

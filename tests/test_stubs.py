@@ -45,22 +45,28 @@ def test_stubs_are_fresh():
     assert done.returncode == 0, f"{done.stdout}{done.stderr}: run python tools/make_stubs.py"
 
 
-def check(folder, text):
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
     """What `mypy --strict` says of a file of a user's, who has gradcu installed."""
     pytest.importorskip("mypy")
-    (folder / "user.py").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "user.py"]
-    environment = os.environ | {"MYPYPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+    folder = tmp_path_factory.mktemp("user")
+
+    def run(text):
+        (folder / "user.py").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "user.py"]
+        environment = os.environ | {"MYPYPATH": str(ROOT)}
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+
+    return run
 
 
-def test_a_training_script_passes_strict_type_checks(tmp_path):
-    assert check(tmp_path, SCRIPT).startswith("Success")
+def test_a_training_script_passes_strict_type_checks(check):
+    said = check(SCRIPT)
+    assert said.startswith("Success"), said
 
 
-def test_types_are_known_and_mistakes_found(tmp_path):
+def test_types_are_known_and_mistakes_found(check):
     said = check(
-        tmp_path,
         "import gradcu as torch\n"
         "x = torch.ones(2)\n"
         "reveal_type(torch.relu(x))\n"

@@ -7,30 +7,43 @@ from typing import Any
 
 from .. import backends
 from ..graph import engine
-from ..graph.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from ..graph.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
 from ..tensor import Tensor, edge_of, from_array
+from . import functional, grad_mode, graph
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, once_differentiable
+from .grad_mode import set_multithreading_enabled
+from .gradcheck import gradcheck, gradgradcheck
+from .graph import GradientEdge, edge_within
 
 __all__ = [
     "Function",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
+    "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
+
+Roots = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor],
+    tensors: Roots,
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     grad_variables: Any = None,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Roots | None = None,
 ) -> None:
     """Accumulate the gradients of leaves (or of `inputs` alone) in their `grad`.
 
@@ -40,22 +53,24 @@ def backward(
 
     Raises RuntimeError if a gradient is missing or misshapen, or if the graph was freed or a saved value changed.
     """
-    if isinstance(tensors, Tensor):
-        tensors = (tensors,)
+    tensors = _several(tensors)
     if grad_tensors is None:
         grad_tensors = grad_variables
-    edges, grads = _roots(tensors, grad_tensors, create_graph)
+    tensorial = create_graph or state.level is not None  # gradients have tangents where forward mode is on
+    edges, grads = _roots(tensors, grad_tensors, tensorial)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        engine.walk(edges, grads, retain=retain, create=create_graph)
+        engine.walk(edges, grads, retain=retain, create=tensorial, record=create_graph)
         return
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    wanted = _several(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    found = engine.walk(edges, grads, retain=retain, create=create_graph, captures=_captures(wanted))
+    found = engine.walk(edges, grads, retain=retain, create=tensorial, record=create_graph, captures=_captures(wanted))
     for t, g in zip(wanted, found, strict=True):
-        if g is not None:
-            engine.accumulate(t, g, False, create_graph)
+        if isinstance(t, GradientEdge):
+            t = getattr(t.node, "variable", None)
+        if t is not None and g is not None:
+            engine.accumulate(t, g, False, tensorial)
 
 
 def _method(
@@ -78,8 +93,8 @@ Tensor.backward = _method  # type: ignore[method-assign, assignment]
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Roots,
+    inputs: Roots,
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -100,16 +115,24 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    edges, grads = _roots(outputs, grad_outputs, create_graph)
+    outputs, wanted = _several(outputs), _several(inputs)
+    tensorial = create_graph or state.level is not None
+    edges, grads = _roots(outputs, grad_outputs, tensorial)
     retain = create_graph if retain_graph is None else retain_graph
     found = engine.walk(
-        edges, grads, retain=retain, create=create_graph, captures=_captures(wanted), by=engine.FREED_BY_GRAD
+        edges,
+        grads,
+        retain=retain,
+        create=tensorial,
+        record=create_graph,
+        captures=_captures(wanted),
+        by=engine.FREED_BY_GRAD,
     )
     results = []
     for t, g in zip(wanted, found, strict=True):
         if g is None and materialize_grads:
+            if isinstance(t, GradientEdge):
+                raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
             results.append(from_array(backends.namespaces[type(t._array)].zeros_like(t._array)))
         elif g is None and not allow_unused:
             raise RuntimeError(
@@ -117,19 +140,27 @@ def grad(
                 "if this is the desired behavior."
             )
         else:
-            results.append(engine.wrap(g, create_graph))
+            results.append(engine.wrap(g, tensorial))
     return tuple(results)
 
 
-def _captures(inputs: Sequence[Tensor]) -> list[Any]:
-    edges = [edge_of(t) for t in inputs]
+def _several(tensors: Roots) -> tuple[Any, ...]:
+    return (tensors,) if isinstance(tensors, (Tensor, GradientEdge)) else tuple(tensors)
+
+
+def _edge(t: Tensor | GradientEdge) -> Any:
+    return edge_within(t) if isinstance(t, GradientEdge) else edge_of(t)
+
+
+def _captures(inputs: Sequence[Tensor | GradientEdge]) -> list[Any]:
+    edges = [_edge(t) for t in inputs]
     for edge in edges:
         if edge is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     return edges
 
 
-def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[Any], list[Any]]:
+def _roots(tensors: Sequence[Tensor | GradientEdge], grads: Any, create: bool) -> tuple[list[Any], list[Any]]:
     """Edges to start from, and their gradients as raw arrays (as tensors if the walk is recorded)."""
     if grads is None:
         grads = (None,) * len(tensors)
@@ -139,7 +170,13 @@ def _roots(tensors: Sequence[Tensor], grads: Any, create: bool) -> tuple[list[An
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     edges, starts = [], []
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
-        edge = edge_of(t)
+        edge = _edge(t)
+        if isinstance(t, GradientEdge):
+            t = g if t.like is None else t.like
+            if t is None:
+                raise RuntimeError(
+                    f"a gradient must be given for output {i}: the shape at its GradientEdge is not known"
+                )
         a = t._array
         if g is None:
             if edge is None:

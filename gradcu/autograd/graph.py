@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from .. import backends
 from ..graph import saved
 from ..graph.modes import state
 from ..graph.node import AccumulateGrad, Node, Output, as_function
 from ..graph.views import changed
-from ..tensor import Tensor, edge_of
+from ..tensor import Tensor, edge_of, from_array
 
 __all__ = [
     "GradientEdge",
@@ -27,16 +29,19 @@ __all__ = [
 ]
 
 
-class GradientEdge(NamedTuple):
-    """Where the gradient of a tensor goes: a node and the number of its result.
-
-    Takes the place of tensors in `backward` and `grad`, so that these need not be kept. ownership_token: what
-    `get_gradient_edge` knows of the tensor, so that a gradient of one may be left out.
-    """
-
+class _Edge(NamedTuple):
     node: Node
     output_nr: int
     ownership_token: Any = None
+
+
+class GradientEdge(_Edge):
+    """Where the gradient of a tensor goes: a node and the number of its result.
+
+    Takes the place of tensors in `backward` and `grad`, so that these need not be kept.
+    """
+
+    like: Tensor | None = None  # has the tensor's shape, dtype and device, and the memory of one element
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
@@ -50,7 +55,11 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(*as_function(edge_of(tensor)))
+    edge = GradientEdge(*as_function(edge_of(tensor)))
+    a = tensor._array
+    xp = backends.namespaces[type(a)]
+    edge.like = from_array(xp.broadcast_to(xp.zeros((), dtype=a.dtype), a.shape))
+    return edge
 
 
 def edge_within(edge: GradientEdge) -> Any:
@@ -60,7 +69,7 @@ def edge_within(edge: GradientEdge) -> Any:
     return Output(edge.node, edge.output_nr) if edge.node._outputs > 1 else edge.node
 
 
-class saved_tensors_hooks:  # noqa: N801 (PyTorch's name)
+class saved_tensors_hooks(contextlib.ContextDecorator):
     """A block in which `pack_hook(tensor)` is kept in place of each tensor saved for backward.
 
     `unpack_hook` is given what that returned and must return a tensor of the same values. Of nested blocks the
@@ -79,16 +88,8 @@ class saved_tensors_hooks:  # noqa: N801 (PyTorch's name)
     def __exit__(self, *exc: object) -> None:
         saved.pop()
 
-    def __call__(self, function: Callable) -> Callable:
-        @functools.wraps(function)
-        def inside(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
 
-        return inside
-
-
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+class save_on_cpu(saved_tensors_hooks):
     """A block in which tensors saved for backward wait on the CPU, and come back to their device when needed.
 
     pin_memory: accepted; CuPy's transfers do not need it. device_type: the devices it is for.
@@ -155,7 +156,8 @@ def register_multi_grad_hook(
         assert edge is not None, "Expected gradient function to be set"
         edges.append(edge.node if type(edge) is Output else edge)
     lock = threading.Lock()
-    underway: dict[Any, list[Any]] = {}  # by walk: how many are to come, and what has
+    underway: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # how many to come, and what has
+    done: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def arrived(index: int, g: Tensor) -> None:
         walk = state.walk
@@ -171,15 +173,13 @@ def register_multi_grad_hook(
             del underway[walk]
         fn(grads)
 
-    last: list[Any] = [None]  # the walk of the last call, held weakly enough: one object
-
     def first(g: Tensor) -> None:
         walk = state.walk
         assert walk is not None, "expected this hook to be called inside a backward call"
         with lock:
-            if last[0] == walk.number:
+            if walk in done:
                 return
-            last[0] = walk.number
+            done.add(walk)
         fn(g)  # type: ignore[arg-type]
 
     if mode == "all":
@@ -196,12 +196,15 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
         changed(t, "increment_version")
 
 
+class _Key:
+    """What a node holds of a copy."""
+
+
 class _Copies:
     """What `allow_mutation_on_saved_tensors` gives: `clear()` lets the copies go."""
 
     def __init__(self) -> None:
-        self.tensors: dict[int, Tensor] = {}
-        self.active = True
+        self.tensors: weakref.WeakKeyDictionary[_Key, Tensor] = weakref.WeakKeyDictionary()
 
     def clear(self) -> None:
         self.tensors.clear()
@@ -217,12 +220,12 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Copies]:
         raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
     copies = _Copies()
 
-    def pack(t: Tensor) -> int:
-        key = len(copies.tensors)
+    def pack(t: Tensor) -> _Key:
+        key = _Key()
         copies.tensors[key] = t.detach().clone()
         return key
 
-    def unpack(key: int) -> Tensor:
+    def unpack(key: _Key) -> Tensor:
         assert key in copies.tensors, (
             "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in which the graph was "
             "originally recorded."

@@ -197,7 +197,7 @@ if sys.implementation.name == "cpython" and _data_by_layout(_example) == _exampl
 
 
 def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -> Callable:
-    """The Python function of a compiled kernel: `(values, example) -> list of results`.
+    """The Python function of a compiled kernel: `(values, example, into) -> list of results`.
 
     `results` has for each its dtype, or the position of the argument that it is.
     """
@@ -212,9 +212,12 @@ def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -
     empty = np.empty
     unaligned = dtype.itemsize - 1
 
-    def function(values: Sequence[Any], example: Any) -> list[Any] | None:
+    def function(values: Sequence[Any], example: Any, into: Any = None) -> list[Any] | None:
         shape, size = example.shape, example.size
-        outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
+        if into is None:
+            outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
+        else:
+            outs = [into]
         given: list[Any] = []
         for i, kind in taken:
             v = values[i]

@@ -15,6 +15,7 @@ import numpy as np
 from ..expr import Trace, kernel_source, steps
 
 SMALL = 4_096  # elements below which NumPy's calls cost less than the way into a kernel
+LARGE = 262_144  # elements from which several threads do better than one call of NumPy
 SHARE = 32_768  # elements that a thread must have for it to pay to wake it
 #: functions for which NumPy's own loop takes 1.5 to 30 times as long as the C library's vector form
 FASTER = frozenset({"sin", "cos", "sqrt", "hypot"})
@@ -63,11 +64,12 @@ class Kernel:
         self.formula, self.least = formula, least
         self._built: dict[tuple, Any] = {}
 
-    def __call__(self, *values: Any) -> list[Any] | None:
+    def __call__(self, *values: Any, into: Any = None) -> list[Any] | None:
         """The results for arguments of which some are large arrays, of one shape, dtype and order; None if not so.
 
         Python's numbers, and arrays of one repeated element, are arguments of the kernel; anything else is written
-        into it, and so are numbers on which the formula branches.
+        into it, and so are numbers on which the formula branches. A single result can be written `into` an array, which
+        may be one of the arguments.
         """
         kinds: list[Any] = []
         example = dtype = shape = strides = None
@@ -99,6 +101,8 @@ class Kernel:
         flags = example.flags
         if not (flags.c_contiguous or flags.f_contiguous):
             return None
+        if into is not None and (into.strides != strides or not into.flags.writeable):
+            return None
         if "uniform" in kinds and not all(
             v.shape == shape or (v.size == 1 and v.ndim <= example.ndim)
             for k, v in zip(kinds, values)
@@ -117,7 +121,7 @@ class Kernel:
                     function = self._compile(key, values)
         except TypeError:  # an argument that cannot be hashed
             return None
-        return None if function is None else function(values, example)
+        return None if function is None else function(values, example, into)
 
     def source(
         self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any], name: str = "kernel"
@@ -158,3 +162,13 @@ class Kernel:
                 function = compiler.caller(loaded.kernel, dtype, kinds, written[1])
             self._built[key] = function
         return function
+
+
+_sum = Kernel(lambda xp, x, y: [x + y], least=1)
+
+
+def add_into(x: Any, y: Any) -> bool:
+    """x += y in several threads; False if nothing was done, because that would not be quicker than NumPy."""
+    if x.size < LARGE or _threads == 1 or (y is not x and np.may_share_memory(x, y)):
+        return False
+    return _sum(x, y, into=x) is not None

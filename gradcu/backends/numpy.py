@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices
+from . import native
 from .lookup import lookup
 from .memory import keep
 
@@ -59,7 +60,7 @@ def seed(x: Any) -> Any:
 
 def iadd(x: Any, y: Any) -> Any:
     """x += y, for 0-d arrays too."""
-    return np.add(x, y, out=x)
+    return x if x.size >= native.LARGE and native.add_into(x, y) else np.add(x, y, out=x)
 
 
 def conj(x: Any) -> Any:

@@ -1,5 +1,6 @@
-// The threads that share a large loop. After its part each waits for the next one awake for a while, because to be woken
-// takes longer than most loops, and then sleeps.
+// The threads that share a large loop. All take pieces of it, the caller too, until none is left; so a thread that the
+// system has put aside, or is slow to wake, holds nobody up. After its work a thread stays awake for a while, because to
+// be woken takes longer than most loops.
 
 #include <atomic>
 #include <condition_variable>
@@ -26,37 +27,59 @@ static void pause_briefly() {
 
 static const int AWAKE = 4000;  // pauses: around 0.1 ms
 
-struct Worker {
-    std::atomic<bool> busy{false};
-    std::mutex lock;
-    std::condition_variable wake;
+// A loop, and which of its elements are next.
+struct Job {
     Work work;
     void* data;
-    ptrdiff_t begin, end;
+    ptrdiff_t size, piece;
+    std::atomic<ptrdiff_t> next{0};
 
-    void give(Work w, void* d, ptrdiff_t b, ptrdiff_t e) {
-        work = w, data = d, begin = b, end = e;
+    Job(Work work, void* data, ptrdiff_t size, ptrdiff_t piece) : work(work), data(data), size(size), piece(piece) {}
+
+    void run() {
+        for (;;) {
+            ptrdiff_t begin = next.fetch_add(piece, std::memory_order_relaxed);
+            if (begin >= size) return;
+            work(data, begin, begin + piece < size ? begin + piece : size);
+        }
+    }
+};
+
+struct Worker {
+    enum { idle, given, running };
+    std::atomic<int> state{idle};
+    std::mutex lock;
+    std::condition_variable wake;
+    Job* job = nullptr;
+
+    void give(Job* j) {
+        job = j;
         {
             std::lock_guard<std::mutex> held(lock);
-            busy.store(true, std::memory_order_release);
+            state.store(given, std::memory_order_release);
         }
         wake.notify_one();
     }
 
     void loop() {
         for (;;) {
-            for (int i = 0; i < AWAKE && !busy.load(std::memory_order_acquire); i++) pause_briefly();
-            if (!busy.load(std::memory_order_acquire)) {
+            for (int i = 0; i < AWAKE && state.load(std::memory_order_relaxed) != given; i++) pause_briefly();
+            if (state.load(std::memory_order_relaxed) != given) {
                 std::unique_lock<std::mutex> held(lock);
-                wake.wait(held, [this] { return busy.load(std::memory_order_acquire); });
+                if (state.load(std::memory_order_relaxed) != given) wake.wait(held);
             }
-            work(data, begin, end);
-            busy.store(false, std::memory_order_release);
+            int expected = given;
+            if (!state.compare_exchange_strong(expected, running, std::memory_order_acquire)) continue;  // too late: stay awake
+            job->run();
+            state.store(idle, std::memory_order_release);
         }
     }
 
-    void wait() {
-        for (int i = 0; busy.load(std::memory_order_acquire); i++) {
+    // Take the job back if it has not been started, else wait for its end.
+    void finish() {
+        int expected = given;
+        if (state.compare_exchange_strong(expected, idle, std::memory_order_acquire)) return;
+        for (int i = 0; state.load(std::memory_order_acquire) != idle; i++) {
             if (i < AWAKE) pause_briefly();
             else std::this_thread::yield();
         }
@@ -109,8 +132,10 @@ extern "C" void share(Work work, void* data, ptrdiff_t size, int n) {
         work(data, 0, size);
         return;
     }
-    n = pool->have(n - 1) + 1;
-    for (int i = 1; i < n; i++) pool->workers[i - 1]->give(work, data, size * i / n, size * (i + 1) / n);
-    work(data, 0, size / n);
-    for (int i = 1; i < n; i++) pool->workers[i - 1]->wait();
+    int helpers = pool->have(n - 1);
+    ptrdiff_t piece = (size / (8 * n) / 1024 + 1) * 1024;
+    Job job(work, data, size, piece);
+    for (int i = 0; i < helpers; i++) pool->workers[i]->give(&job);
+    job.run();
+    for (int i = 0; i < helpers; i++) pool->workers[i]->finish();
 }

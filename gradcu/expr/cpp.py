@@ -112,13 +112,13 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, c_type: st
             (before if s.number else inside).append(f"const {kind} {text[id(s)]} = {value};")
     arguments, stores = [], []
     for a in trace.arguments:
-        kind = {"array": f"const {c_type}* __restrict", "uniform": f"const {c_type}", "number": "const double"}[a.op]
+        kind = {"array": f"const {c_type}*", "uniform": f"const {c_type}", "number": "const double"}[a.op]
         arguments.append((kind, a.args[0]))
     arrays = [a.args[0] for a in trace.arguments if a.op == "array"]
     loads = [f"const T v_{a} = {a}[i];" for a in arrays]
     for i, r in enumerate(results):
         kind = "bool" if r.boolean else c_type
-        arguments.append((f"{kind}* __restrict", f"out{i}"))
+        arguments.append((f"{kind}*", f"out{i}"))
         stores.append(f"out{i}[i] = {kind}({text[id(r)]});")
     lines = "\n".join(before + inside)
     declared = sorted({f for f in re.findall(r"\b([a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})

@@ -109,10 +109,9 @@ SAME = {
 ARGUMENTS = ("array", "uniform", "number")
 
 
-def _logaddexp(xp: Trace, x: Any, y: Any, base: str = "e") -> Symbol:
-    """Equal infinities have no difference."""
-    beyond = xp.log1p(xp.exp(-abs(x - y))) if base == "e" else xp.log2(1 + xp.exp2(-abs(x - y)))
-    return xp.where(xp.equal(x, y), x + (math.log(2) if base == "e" else 1.0), xp.maximum(x, y) + beyond)
+def _logaddexp(xp: Trace, x: Any, y: Any) -> Symbol:
+    """The larger, and what the other adds to it; equal infinities have no difference."""
+    return xp.where(xp.equal(x, y), x + math.log(2), xp.maximum(x, y) + xp.log1p(xp.exp(-abs(x - y))))
 
 
 #: functions of NumPy's that are none of C++'s, by formula

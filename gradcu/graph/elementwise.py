@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -63,27 +64,31 @@ class Elementwise(Primitive):
         vjp = dict(zip(parameters(formula)[1:], vjps, strict=False)) if vjps else None
         super().__init__(name, formula, vjp, inputs=count, kind="elementwise", **more)
         self.result, self.kinds = result, kinds
-        self.direct = direct
-        if direct is None or name in native.FASTER:
-            self.direct = compiled = self._direct(direct)
-            self.on_host = lambda xp, *args: compiled(*args)
+        self.direct = direct if direct is not None else functools.partial(formula, backends.host)
         self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
+        self.large, self.least = self._large(direct is None)
 
-    def _direct(self, ufunc: Callable | None) -> Callable:
-        """The forward formula on raw arrays of the CPU: compiled for large ones, as it stands for others."""
-        plain = functools.partial(self.forward, backends.host) if ufunc is None else ufunc
-        kernel = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], least=2 if ufunc is None else 1)
-        small = native.SMALL if ufunc is None else 4 * native.SMALL
+    def _large(self, composed: bool) -> tuple[Callable, float]:
+        """What to call in place of `direct` for large raw arrays on the CPU, and the number of elements from which.
 
-        def direct(*args: Any) -> Any:
+        A formula is compiled into one loop; a single call of NumPy only if that is slow or threads can share the work.
+        """
+        if self.result == "bool" and not composed:
+            return self.direct, math.inf
+        alone = composed or self.name in native.FASTER
+        least = native.SMALL if composed else 4 * native.SMALL if alone else native.LARGE
+        kernel, direct = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], least=1 + composed), self.direct
+
+        def large(*args: Any) -> Any:
+            results = kernel(*args) if alone or native.get_num_threads() > 1 else None
+            return direct(*args) if results is None else results[0]
+
+        def on_host(xp: Any, *args: Any) -> Any:
             first = args[0]
-            if type(first) is _ndarray and first.size >= small:
-                results = kernel(*args)
-                if results is not None:
-                    return results[0]
-            return plain(*args)
+            return large(*args) if type(first) is _ndarray and first.size >= least else direct(*args)
 
-        return direct
+        self.kernel, self.on_host = kernel, on_host
+        return large, least
 
     def __call__(self, *args: Any, **attributes: Any) -> Any:
         n = len(self.inputs)
@@ -148,6 +153,7 @@ class Elementwise(Primitive):
     def unary(self) -> Callable:
         """The function of one tensor, and of attributes in order, with the short way."""
         direct, slow, name = self.direct, self.apply, self.name
+        large, least = self.large, self.least
         key = (1, 0, False)
         differentiable, nodes = self.vjp is not None, self._nodes
         f32, f64 = (_f32, _f64) if "f" in self.kinds else (None, None)
@@ -170,7 +176,7 @@ class Elementwise(Primitive):
                 edge = view.edge(input)
             else:
                 return slow((input,), attributes)
-            r = direct(a, *attributes)
+            r = direct(a, *attributes) if a.size < least else large(a, *attributes)
             if type(r) is not _ndarray:
                 r = _asarray(r)
             t = _new(Tensor)
@@ -199,6 +205,7 @@ class Elementwise(Primitive):
     def binary(self) -> Callable:
         """The operator of two operands, with the short way; NotImplemented for operands of foreign types."""
         direct, apply, name = self.direct, self.apply, self.name
+        large, least = self.large, self.least
         differentiable, nodes = self.vjp is not None, self._nodes
         if "f" not in self.kinds:
             return lambda x, y: apply((x, y)) if isinstance(y, Tensor) or is_number(y) else NotImplemented
@@ -217,7 +224,7 @@ class Elementwise(Primitive):
                 d = a.dtype
                 if (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
                     return apply((x, y))
-                r = direct(a, y)
+                r = direct(a, y) if a.size < least else large(a, y)
                 if type(r) is not _ndarray:
                     r = _asarray(r)
                 y_edge, scalars = None, 2
@@ -242,7 +249,7 @@ class Elementwise(Primitive):
                 else:
                     return apply((x, y))
                 try:
-                    r = direct(a, b)
+                    r = direct(a, b) if a.size < least else large(a, b)
                 except Exception as error:
                     raise explain(name, (x, y), error) from error
                 if type(r) is not _ndarray:
@@ -289,6 +296,7 @@ class Elementwise(Primitive):
     def reflected(self) -> Callable:
         """The operator with a number on the left, the tensor being `self`; NotImplemented for foreign types."""
         direct, apply, key = self.direct, self.apply, (2, 1, False)
+        large, least = self.large, self.least
         differentiable, nodes = self.vjp is not None, self._nodes
 
         def operator(y: Any, x: Any) -> Any:
@@ -304,7 +312,7 @@ class Elementwise(Primitive):
                 edge = view.edge(y)
             else:
                 return apply((x, y))
-            r = direct(x, a)
+            r = direct(x, a) if a.size < least else large(x, a)
             if type(r) is not _ndarray:
                 r = _asarray(r)
             t = _new(Tensor)

@@ -35,16 +35,20 @@ def walk(
     create: bool,
     captures: Sequence[Any] | None = None,
     by: Freed = FREED_BY_BACKWARD,
+    record: bool | None = None,
+    ways: tuple[dict[Any, set[int]], set[Any]] | None = None,
 ) -> list[Any]:
     """Carry `grads` from `edges` to the leaves, or to the edges `captures` alone, and return what arrived there.
 
-    The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded. `retain` keeps the
-    saved values for another walk; `by` stands in their place if they are let go, and names the call.
+    The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded (or, with
+    `record=False`, that only tangents are carried along). `retain` keeps the saved values for another walk; `by` stands
+    in their place if they are let go, and names the call. `ways` are the `paths` from `edges` to `captures`, for who
+    walks them often.
     """
     before, outer = state.grad, state.walk
-    state.grad, state.walk = create, Walk(edges, captures)
+    state.grad, state.walk = create if record is None else record, Walk(edges, captures)
     try:
-        return _walk(edges, grads, retain, create, captures, by)
+        return _walk(edges, grads, retain, create, captures, by, ways)
     except Exception:
         if anomalies.enabled and state.walk.node is not None:
             report(state.walk.node)
@@ -56,7 +60,7 @@ def walk(
 class Walk:
     """A walk under way, for hooks to ask about."""
 
-    __slots__ = ("_runs", "captures", "edges", "node")
+    __slots__ = ("__weakref__", "_runs", "captures", "edges", "node")
 
     def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None) -> None:
         self.edges, self.captures = edges, captures
@@ -69,19 +73,19 @@ class Walk:
             if self.captures is None:
                 self._runs = _reached(self.edges)
             else:
-                targets, needed = _paths(self.edges, self.captures)
+                targets, needed = paths(self.edges, self.captures)
                 self._runs = needed | targets.keys()
         return node in self._runs
 
 
 def _walk(
-    edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed
+    edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed, ways: Any
 ) -> list:
     watching = anomalies.enabled
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
-    targets, needed = (None, None) if captures is None else _paths(edges, captures)
+    targets, needed = (None, None) if captures is None else ways or paths(edges, captures)
     reach = None if targets is None else needed | targets.keys()  # type: ignore[operator]
     caught: dict[tuple[Any, int], Any] = {}
     xp: Any = recorded_namespace
@@ -187,14 +191,15 @@ def _deliver(edge: Any, g: Any, buffers: dict, owned: set, waiting: list, reach:
         buffers[edge] = g
         if edge._outputs:
             heappush(waiting, (edge.order, edge))
-    elif edge in owned and not create:
+    elif edge in owned:
         buffers[edge] += g
     else:
         buffers[edge] = buffers[edge] + g
-        owned.add(edge)
+        if not create:
+            owned.add(edge)
 
 
-def _paths(edges: Sequence[Any], captures: Sequence[Any]) -> tuple[dict[Any, set[int]], set[Any]]:
+def paths(edges: Sequence[Any], captures: Sequence[Any]) -> tuple[dict[Any, set[int]], set[Any]]:
     """The results to catch, by node or leaf, and the nodes that must run because they lead to one."""
     targets: dict[Any, set[int]] = {}
     for edge in captures:

@@ -1,8 +1,9 @@
 """Forward mode: tensors that carry a tangent, and the tangents of what is computed from them.
 
 A tensor with a tangent is a `View` (of its primal, or of its own hidden self), since views are what recording asks
-about anyway: an operation that meets one computes on the primals as usual and then has the tangent of its result made here,
-from the vjp that it declares. No operation says anything about forward mode, and without tangents it costs nothing.
+about anyway: an operation that meets one computes on the primals as usual and then has the tangent of its result made
+here, from the vjp that it declares. No operation says anything about forward mode, and without tangents it costs
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .. import backends
 from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to, walk
 from .modes import state
-from .node import Node
+from .node import Node, Output
 from .recorded import namespace
 from .views import View, replay
 
@@ -59,14 +60,40 @@ def primal_of(t: Any) -> Any:
     return primal
 
 
-def give(t: Tensor, tangent: Tensor) -> Tensor:
+def give(t: Any, tangent: Tangent | None) -> Any:
     """A fresh tensor with a tangent: `t` itself if it is a view, else another one before it."""
+    if t is None or tangent is None:
+        return t
     if t._view is None:
         hidden, t = t, from_array(t._array, t._node, t._rg)
         t._counter = version_of(hidden)
         t._view = View(hidden, (), "", t._counter.value)
-    t._view.tangent = Tangent(tangent, state.level)
+    t._view.tangent = tangent
     return t
+
+
+def check_shape(t: Tensor, tangent: Tensor) -> None:
+    """Raise RuntimeError for a tangent of another shape than its tensor's."""
+    if tangent._array.shape != t._array.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not "
+            f"supported. Tensor is of size {list(t.shape)} while the given forward gradient is of size "
+            f"{list(tangent.shape)}."
+        )
+
+
+def _remember(inputs: Sequence[Any], primals: list, results: tuple, tangents: list) -> None:
+    """Let the node of a call know the tangents of what it saved: its gradients have tangents of their own."""
+    node = next((r._node for r in results if r._node is not None), None)
+    node = node.node if type(node) is Output else node
+    if not isinstance(node, Node) or type(node.saved) is not tuple:
+        return
+    duals = {id(p): t for p, t in zip(primals, inputs, strict=True) if p is not t}
+    node.saved = tuple(
+        tuple(duals.get(id(v), v) for v in value) if type(value) is tuple else duals.get(id(value), value)
+        for value in node.saved
+    )
+    node.own_hooks().tangents = tuple(tangents)
 
 
 def with_tangents(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
@@ -80,8 +107,11 @@ def with_tangents(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any
     several = result if isinstance(result, tuple) else (result,)
     if not any(several[i]._array.dtype.kind in "fcV" for i in op.differentiable or range(len(several))):
         return result
-    made = _tangents(op, primals, tangents, attributes, several)
-    given = tuple(r if t is None else give(r, t) for r, t in zip(several, made, strict=True))
+    made = [
+        None if t is None else Tangent(t, state.level) for t in _tangents(op, primals, tangents, attributes, several)
+    ]
+    _remember(tensors, primals, several, made)
+    given = tuple(map(give, several, made))
     return given if isinstance(result, tuple) else given[0]
 
 
@@ -118,6 +148,7 @@ def _linear(op: Any, primals: list, tangents: list, attributes: tuple) -> list[T
 
 
 def zeros_like(t: Tensor) -> Tensor:
+    """Zeros of the same shape, dtype and device."""
     return from_array(backends.namespaces[type(t._array)].zeros_like(t._array))
 
 
@@ -144,7 +175,7 @@ def _diagonal(op: Any, primals: list, tangents: list, edges: list, attributes: t
             part = node.recorded(node, t.expand(shape), namespace)[i]
         else:
             a = t._array if t._array.shape == shape else xp.broadcast_to(t._array, shape)
-            part = xp.guarded(node.raw)(node, a, xp)[i]
+            part = (node.raw if xp is backends.host else xp.guarded(node.raw))(node, a, xp)[i]
             part = None if part is None else from_array(part)
         if part is not None:
             total = part if total is None else total + part
@@ -196,12 +227,10 @@ def start_tangent(t: Tensor) -> Tensor:
     old, view = tangent_of(t), t._view
     if old is not None:
         return old
-    if view is not None:
-        value = replay(start_tangent(view.base), view.steps)
-    else:
+    if view is None:
         hidden = from_array(t._array, t._node, t._rg)
         hidden._counter = version_of(t)
         view = t._view = View(hidden, (), "", hidden._counter.value)
-        value = zeros_like(t)
+    value = replay(start_tangent(view.base), view.steps) if view.steps else zeros_like(t)
     view.tangent = Tangent(value, state.level)
     return value

@@ -11,6 +11,7 @@ from .. import backends
 from ..tensor import Tensor, edge_of, from_array, version_of
 from .engine import sum_to
 from .errors import stale
+from .forward import Tangent, check_shape, give, primal_of, tangent_of, zeros_like
 from .modes import no_grad, state
 from .node import Node, NodeType, Output, by_array, make, sequence, watched, watchers
 from .op import saved_version
@@ -34,6 +35,8 @@ class FunctionNode(Node):
         self.dirty_tensors: tuple[Tensor, ...] = ()
         self.non_differentiable: tuple[Tensor, ...] = ()
         self.to_save: tuple[Tensor | None, ...] = ()
+        self.to_jvp: tuple[Tensor | None, ...] = ()
+        self.in_jvp = False
         self._inputs: tuple[tuple | None, ...] = ()  # (shape, dtype) of each argument that is a tensor
         self._differentiable: tuple[bool, ...] = ()  # for each result
         self._results: tuple[Any, ...] = ()  # a raw array's type, shape and dtype for each result that is a tensor
@@ -50,7 +53,9 @@ class FunctionNode(Node):
                 )
         self.to_save = tensors
 
-    save_for_forward = save_for_backward
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs or results for `jvp`, where `saved_tensors` gives them."""
+        self.to_jvp = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs forward has changed in place; each must be returned."""
@@ -66,7 +71,12 @@ class FunctionNode(Node):
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What `save_for_backward` kept. Raises RuntimeError if it was freed or has been changed in place."""
+        """What `save_for_backward` kept (in `jvp`, `save_for_forward`).
+
+        Raises RuntimeError if it was freed or has been changed in place.
+        """
+        if self.in_jvp:
+            return self.to_jvp
         if type(self.saved) is not tuple:
             raise stale(self)
         found = []
@@ -138,6 +148,11 @@ class FunctionNode(Node):
                 f"Function {self.name()} returned an invalid gradient at index {i} - expected device {device} "
                 f"but got {r.device}"
             )
+        if r.is_complex() and not dtype.is_complex:
+            raise RuntimeError(
+                f"Function {self.name()} returned an invalid gradient at index {i} - expected a real gradient but got "
+                f"{r.dtype}"
+            )
         if tuple(r.shape) != shape:
             try:
                 r = sum_to(r, shape, _recorded())
@@ -205,6 +220,13 @@ class Function:
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The tangents of the results, given those of the arguments of `forward`: for forward mode."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
     @classmethod
     def _backward(cls) -> Callable:
         own = cls.backward is not Function.backward
@@ -222,6 +244,13 @@ class Function:
             if not with_context:
                 bound.apply_defaults()
             args = bound.args[1:] if with_context else bound.args
+        if state.forward and not state.inference and any(tangent_of(a) is not None for a in args):
+            return cls._with_tangents(ctx, args)
+        return cls._record(ctx, args)
+
+    @classmethod
+    def _record(cls, ctx: FunctionNode, args: tuple) -> Any:
+        with_context = cls.setup_context is Function.setup_context
         edges = [edge_of(a) if isinstance(a, Tensor) else None for a in args]
         record = state.grad and any(e is not None for e in edges)
         ctx.needs_input_grad = tuple(e is not None for e in edges)
@@ -250,6 +279,40 @@ class Function:
             watched(ctx)
         ctx.dirty_tensors = ctx.non_differentiable = ctx.to_save = ()
         return wrapped[0] if single else tuple(wrapped)
+
+    @classmethod
+    def _with_tangents(cls, ctx: FunctionNode, args: tuple) -> Any:
+        """Record on the primals, and have `jvp` give the tangents of the results."""
+        primals = tuple(map(primal_of, args))
+        output = cls._record(ctx, primals)
+        results = output if isinstance(output, tuple) else (output,)
+        tangents = [tangent_of(a) for a in args]
+        if ctx.materialize_grads:
+            tangents = [
+                zeros_like(p) if t is None and isinstance(p, Tensor) and p._array.dtype.kind in "fcV" else t
+                for p, t in zip(primals, tangents, strict=True)
+            ]
+        ctx.in_jvp = True
+        made = cls.jvp(ctx, *tangents)
+        ctx.in_jvp, ctx.to_jvp = False, ()
+        made = made if isinstance(made, tuple) else (made,)
+        if len(made) != len(results):
+            raise RuntimeError(
+                f"Function's jvp returned an invalid number of forward gradients (expected {len(results)} "
+                f"but got {len(made)})"
+            )
+        given = []
+        for r, t in zip(results, made, strict=True):
+            if t is not None and isinstance(r, Tensor):
+                check_shape(r, t)
+                own = next((a for a, p in zip(args, primals, strict=True) if p is r and a is not r), None)
+                if own is not None:  # changed in place, or handed on
+                    own._view.tangent = Tangent(t, state.level)
+                    r = own
+                else:
+                    r = give(r, Tangent(t, state.level))
+            given.append(r)
+        return tuple(given) if isinstance(output, tuple) else given[0]
 
 
 def _attach(ctx: FunctionNode, results: tuple, args: tuple, name: str) -> tuple[list[Any], tuple]:

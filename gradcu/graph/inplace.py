@@ -11,6 +11,7 @@ from ..tensor import Tensor, edge_of, from_array, version_of
 from .forward import give, tangent_of, write_tangent
 from .modes import state
 from .node import Node, Output, sequence
+from .saved import local
 from .version import InferenceVersion
 from .views import change, check_inplace, replay_array
 
@@ -26,10 +27,13 @@ def inplace(function: Callable, name: str) -> Callable:
             return self
         check_inplace(self)
         edge = edge_of(self) if state.grad else None
-        old = from_array(self._array, edge, edge is not None)
-        reference, tangent = weakref.ref(old), tangent_of(self)
-        if tangent is not None:
-            old = give(old, tangent)
+        array = self._array
+        if local.hooks:  # they are given what is about to be overwritten
+            array = backends.namespaces[type(array)].copy(array)
+        old = from_array(array, edge, edge is not None)
+        reference = weakref.ref(old)
+        if tangent_of(self) is not None:
+            old = give(old, self._view.tangent)
         since = next(sequence)
         new = function(old, *args, **kwargs)
         del old
@@ -54,7 +58,11 @@ def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     operands = []
     for other in args:
         if type(other) is not float and type(other) is not int:
-            if not isinstance(other, Tensor) or (recording and edge_of(other) is not None) or tangent_of(other) is not None:
+            if (
+                not isinstance(other, Tensor)
+                or (recording and edge_of(other) is not None)
+                or tangent_of(other) is not None
+            ):
                 return False
             other = other._array
             if type(other) is not _ndarray or other.dtype is not dtype:
@@ -121,6 +129,6 @@ def _move_views(saved: Tensor, node: Any, since: int, xp: Any) -> None:
         if isinstance(node, Node) and node.order < since and node not in seen:
             seen.add(node)
             waiting += node.edges
-            for value in node.saved:
+            for value in node.saved if type(node.saved) is tuple else ():
                 if isinstance(value, Tensor) and value._view is not None and value._view.base is saved:
                     value._array = replay_array(xp, saved._array, value._view.steps)

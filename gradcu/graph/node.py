@@ -46,7 +46,7 @@ class Output:
 class NodeHooks:
     """The hooks of one node; most nodes have none of these."""
 
-    __slots__ = ("after", "before", "metadata", "retained", "tensor")
+    __slots__ = ("after", "before", "metadata", "retained", "tangents", "tensor")
 
     def __init__(self) -> None:
         self.tensor: dict[int, dict[int, Callable]] = {}  # by output number: of `Tensor.register_hook`
@@ -54,6 +54,7 @@ class NodeHooks:
         self.before: dict[int, Callable] = {}
         self.after: dict[int, Callable] = {}
         self.metadata: dict = {}
+        self.tangents: tuple[Any, ...] = ()  # by result, in forward mode
 
 
 class NodeType(type):

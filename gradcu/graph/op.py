@@ -31,7 +31,7 @@ from .forward import with_tangents
 from .modes import state
 from .node import Node, NodeType, Output, make
 from .recorded import namespace
-from .saved import reopen
+from .saved import at
 from .version import InferenceVersion
 from .views import mark_view
 from .written import parameters, rebuild, write_backward, write_record
@@ -323,5 +323,5 @@ def saved_value(node: Node, name: str) -> Any:
     if name not in cls.saved_names:
         raise AttributeError(f"'{cls.__name__}' object has no attribute '_saved_{name}'")
     position = cls.saved_names.index(name)
-    value = (node.saved if type(node.saved) is tuple else reopen(node))[position]
+    value = at(node, position)
     return rebuild(node, value) if list(cls.sources)[position] == "out" else value

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..tensor import Tensor
+from .forward import tangent_of
 from .modes import state
 
 
@@ -21,6 +22,10 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
     """
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if tangent_of(result) is not None:
+        raise NotImplementedError(
+            f"Trying to use forward AD with {name}_out that does not support it because it is an out= function"
+        )
     if state.grad and (out.requires_grad or result.requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "

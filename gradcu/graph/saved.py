@@ -59,13 +59,10 @@ class Pack:
         value = self.unpack(self.packed)
         if not isinstance(value, Tensor):
             raise TypeError(
-                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {_type(value)}"
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(value).__name__}"
             )
         return value._array if self.raw else from_array(value._array, self.edge, self.edge is not None)
-
-
-def _type(value: Any) -> str:
-    return type(value).__name__
 
 
 class Packed:
@@ -115,18 +112,29 @@ def reopen(node: Node) -> tuple:
     if type(saved) is not Packed:
         raise stale(node)
     values = _opened(saved.values)
-    changes = sum(counter.value for counter in node.output_version or ())
-    sources = enumerate(type(node).sources.values())
-    remade = any(source == "out" and saved.values[i] is not values[i] for i, source in sources)
-    node.version = saved.version + (changes if remade else 0)
+    node.version = saved.version
+    for source, before, value in zip(type(node).sources.values(), saved.values, values):
+        if source == "out" and value is not before:
+            node.version += sum(counter.value for counter in node.output_version or ())
     return values
 
 
 def _opened(values: tuple) -> tuple:
-    return tuple(
-        v.open() if type(v) is Pack else _opened(v) if type(v) is tuple and any(type(p) is Pack for p in v) else v
-        for v in values
-    )
+    return tuple(map(_open, values))
+
+
+def _open(value: Any) -> Any:
+    if type(value) is Pack:
+        return value.open()
+    return _opened(value) if type(value) is tuple and any(type(v) is Pack for v in value) else value
+
+
+def at(node: Node, position: int) -> Any:
+    """One saved value of a node. Raises RuntimeError if it was freed."""
+    saved = node.saved
+    if isinstance(saved, Freed):
+        raise stale(node)
+    return saved[position] if type(saved) is tuple else _open(saved.values[position])
 
 
 def push(hooks: tuple[Hook, Hook]) -> None:

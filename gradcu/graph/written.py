@@ -12,7 +12,7 @@ from .. import backends
 from ..backends import native
 from ..tensor import Tensor, from_array
 from .errors import explain, stale
-from .forward import with_tangents
+from .forward import give, with_tangents
 from .modes import state
 from .node import Node, Output, make
 from .saved import reopen
@@ -240,10 +240,11 @@ def _kernel(
 
 def rebuild(node: Node, out: Any) -> Any:
     """The saved result as a tensor around its node, when a graph of the backward is made."""
+    tangents = () if node.hooks is None else node.hooks.tangents
     if type(out) is tuple:
         positions = node.primitive.differentiable
         several = len(positions) > 1
-        return tuple(
+        rebuilt = tuple(
             None
             if a is None
             else from_array(a, (Output(node, positions.index(i)) if several else node), True)
@@ -251,4 +252,6 @@ def rebuild(node: Node, out: Any) -> Any:
             else from_array(a)
             for i, a in enumerate(out)
         )
-    return from_array(out, node, True)
+        return tuple(map(give, rebuilt, tangents)) if tangents else rebuilt
+    whole = from_array(out, node, True)
+    return give(whole, tangents[0]) if tangents else whole

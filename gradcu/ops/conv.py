@@ -246,6 +246,7 @@ convolution = Primitive(
         "b": lambda xp, g: xp.sum(g, axis=(0, *range(2, g.ndim))),
     },
     inputs=3,
+    saved={"x": "input", "w": "weight"},
     samples=_samples("out"),
 )
 convolution_input = Primitive(

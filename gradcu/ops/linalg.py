@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import backends
 from ..graph.errors import broadcast_error
 from ..graph.op import Primitive
 from ..graph.out import write_out
@@ -158,9 +159,9 @@ def _added(name: str, factors: tuple[str, str], product: Any, vjp_y: Any, vjp_z:
     """`beta * x + alpha * product(y, z)`; `factors` is how PyTorch calls y and z."""
 
     def forward(xp: Any, x: Any, y: Any, z: Any, beta: Any, alpha: Any) -> Any:
-        if y.itemsize > 2 or y.dtype.kind not in "fV":
+        if y.itemsize > 2 or y.dtype.kind not in "fV" or xp is not backends.host:
             return _combined(xp, x, product(xp, y, z), beta, alpha)
-        wide = [xp.astype(a, xp.float32) for a in (x, y, z)]  # half precision is rounded once
+        wide = [xp.astype(a, xp.float32) for a in (x, y, z)]  # no BLAS has half precision; so it is rounded once
         return xp.astype(_combined(xp, wide[0], product(xp, *wide[1:]), beta, alpha), y.dtype)
 
     return Primitive(

@@ -247,6 +247,8 @@ def diff(
                 "diff expects the shape of tensor to prepend or append to match that of input except along the "
                 "differencing dimension"
             )
+    if not n:
+        return functions["clone"](input)
     x: Any = input if len(parts) == 1 else functions["cat"](parts, axis)
     for _ in range(min(n, x.shape[axis])):
         later, earlier = x[_along(axis, slice(1, None))], x[_along(axis, slice(None, -1))]
@@ -256,12 +258,12 @@ def diff(
 
 @expose(method=False)
 def gradient(
-    input: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+    input: Tensor, *, spacing: Any = None, dim: int | Sequence[int] | None = None, edge_order: int = 1
 ) -> tuple[Tensor, ...]:
     """Estimates of the derivatives of the sampled function `input` along each of `dim`, by central differences.
 
-    `spacing`: the distance of samples, one for each dimension, or tensors of their coordinates. `edge_order`: the order
-    of the one-sided differences at both ends, 1 or 2. Raises RuntimeError for sizes that do not fit.
+    `spacing`: the distance of samples (1), one for each dimension, or tensors of their coordinates. `edge_order`: the
+    order of the one-sided differences at both ends, 1 or 2. Raises RuntimeError for sizes that do not fit.
 
     >>> gradient(tensor([1.0, 2.0, 4.0]))
     (tensor([1.0000, 1.5000, 2.0000]),)
@@ -273,6 +275,7 @@ def gradient(
     axes = [wrap_dim(d, ndim) for d in dims]
     if len(set(axes)) != len(axes):
         raise RuntimeError("gradient(): dim appears multiple times in the list of dims")
+    spacing = 1 if spacing is None else spacing
     each = list(spacing) if isinstance(spacing, (tuple, list)) else [spacing] * len(axes)
     if len(each) != len(axes):
         raise RuntimeError(

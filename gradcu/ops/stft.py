@@ -116,9 +116,9 @@ def istft(
         raise RuntimeError("Cannot have onesided input if window or output is complex")
     hop, taper = _settings("istft", given, n_fft, hop_length, win_length, window, input)
     x = input if len(shape) == 3 else input.unsqueeze(0)
-    inverse = namespaces["fft"]["irfft" if onesided else "ifft"]
-    frames = inverse(x.transpose(1, 2), n=n_fft, norm="ortho" if normalized else None)
-    frames = (frames if return_complex or not frames.dtype.is_complex else frames.real) * taper
+    x = x if return_complex else x[:, : n_fft // 2 + 1]  # of a real signal the rest is redundant
+    inverse = namespaces["fft"]["ifft" if return_complex else "irfft"]
+    frames = inverse(x.transpose(1, 2), n=n_fft, norm="ortho" if normalized else None) * taper
     weights = taper.square().expand(1, shape[-1], n_fft)
     total, weight = (_overlapped(t, hop) for t in (frames, weights))
     start = n_fft // 2 if center else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backends
+from ..graph.forward import tangent_of
 from ..graph.inplace import inplace
 from ..graph.modes import state
 from ..graph.op import Primitive

@@ -1,3 +1,3 @@
-"""`gradcu.utils`: loading data."""
+"""`gradcu.utils`: loading data, and recomputing in backward what would take memory to keep."""
 
-from . import data as data
+from . import checkpoint as checkpoint, data as data

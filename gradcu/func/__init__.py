@@ -1,0 +1,25 @@
+"""`gradcu.func`: functions that take a function and return its derivatives, and that batch it.
+
+They compose: `jacfwd(jacrev(f))`, `vmap(grad(f))`. Arguments and results may be dicts, lists and tuples of tensors.
+
+>>> grad(lambda x: x.sin())(tensor(0.0))
+tensor(1.)
+"""
+
+from .batching import vmap
+from .derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
+from .modules import functional_call, stack_module_state
+
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]
