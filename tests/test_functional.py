@@ -123,7 +123,7 @@ def test_products_with_create_graph(torch, functional):
 
 def test_wrong_vectors(torch, functional):
     x = torch.ones(3)
-    with pytest.raises(RuntimeError, match="v has invalid size: should be .* but got"):
+    with pytest.raises(RuntimeError, match=r"v has invalid size: should be .* but got"):
         functional.vjp(lambda x: x, x, torch.ones(2))
     with pytest.raises(RuntimeError, match="The vector v can only be None"):
         functional.jvp(lambda x: x, x)

@@ -381,5 +381,6 @@ def _mismatch(number: int, i: int, n: Any, a: Any) -> str:
 def _not_reentrant(context: str, tolerance: float) -> str:
     return (
         f"{context}Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
-        f"gives different values. The tolerance for nondeterminism was {tolerance}. If the operation is random by nature, give nondet_tol=<tol>."
+        f"gives different values. The tolerance for nondeterminism was {tolerance}. If the operation is random by "
+        "nature, give nondet_tol=<tol>."
     )

@@ -23,7 +23,7 @@ def vmap(
     """A function that applies `func` to each slice of its inputs and stacks the results.
 
     in_dims: the dimension of each input to take slices along, None for inputs that all calls share: one for all, or a
-    tuple that follows the arguments. Keyword arguments are sliced along dimension 0. out_dims: where the new dimension
+    tuple that follows the arguments. Keyword arguments are shared. out_dims: where the new dimension
     of each result goes; None keeps the result of the first slice. randomness: "same" starts every call with one state
     of the random numbers. chunk_size changes nothing.
 
@@ -44,8 +44,6 @@ def vmap(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, dims = _inputs(name, in_dims, args)
-        named, named_structure = flatten(kwargs)
-        leaves, dims = leaves + named, dims + [0 if isinstance(t, Tensor) else None for t in named]
         count = _batch(name, in_dims, leaves, dims)
         start = get_rng_state() if randomness == "same" else None
         results, shape = [], None
@@ -53,9 +51,7 @@ def vmap(
             if start is not None:
                 set_rng_state(start)
             at = [t if d is None else t.select(d, i) for t, d in zip(leaves, dims, strict=True)]
-            split = len(at) - len(named)
-            out = func(*unflatten(at[:split], structure), **unflatten(at[split:], named_structure))
-            found, shape = flatten(out)
+            found, shape = flatten(func(*unflatten(at, structure), **kwargs))
             results.append(found)
         return _outputs(name, out_dims, results, shape)
 

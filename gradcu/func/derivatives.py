@@ -274,11 +274,12 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     where = "jvp(f, primals, tangents)"
     points, directions, structure = _directions(primals, tangents, where)
     if state.level is not None:
-        value, push, *aux = _linear(func, points, structure, has_aux, where)
-        return (value, push(directions), *aux)
+        value, push, *more = _linear(func, points, structure, has_aux, where)
+        return (value, push(directions), *more)
+    aux: tuple = ()
     with forward_ad.dual_level():
         duals = [forward_ad.make_dual(p, t) for p, t in zip(points, directions, strict=True)]
-        result, aux = func(*unflatten(duals, structure)), ()
+        result = func(*unflatten(duals, structure))
         if has_aux:
             result, extra = _with_aux(result, where)
             aux = (tree_map(primal_of, extra),)
@@ -298,8 +299,9 @@ def _linear(func: Callable, points: list, structure: Structure, has_aux: bool, w
     """The value, the derivative as a function of flat tangents, and aux: the vjp is linear, and its vjp the jvp."""
     run = _Run()
     inputs = [run.own(t) for t in points]
+    aux: tuple = ()
     with enable_grad():
-        result, aux = func(*unflatten(inputs, structure)), ()
+        result = func(*unflatten(inputs, structure))
         if has_aux:
             result, extra = _with_aux(result, where)
             aux = (tree_map(run.release, extra),)

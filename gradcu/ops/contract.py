@@ -479,4 +479,4 @@ def trace(input: Tensor) -> Tensor:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input._array.ndim}")
     if input._array.dtype.kind == "b":
         raise NotImplementedError("\"trace\" not implemented for 'Bool'")
-    return trace_.record((input,))
+    return trace_.record((input.long() if input.dtype.category == 1 else input,))

@@ -210,7 +210,7 @@ def cross_entropy(
     reduction = checked(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if target._array.dtype.kind == "f" and input._array.shape == target._array.shape:
+    if target.is_floating_point() and input._array.shape == target._array.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     x, classes, shares = _class_shares("cross_entropy", input, target, weight, ignore_index, reduction)
     single = x is not input

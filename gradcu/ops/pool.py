@@ -17,7 +17,7 @@ from .. import backends
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .conv import Ints, out_size, window_cuts
-from .expose import expose
+from .expose import expose, functions
 
 Dims = tuple[int, ...]
 
@@ -394,7 +394,9 @@ def _average(
     whole = all((m - 1) * s + k <= n + 2 * p for m, s, k, n, p in zip(out, stride_, kernel, size, pads))
     if divisor_override or (whole and (count_include_pad or not any(pads))):
         divisor = divisor_override or math.prod(kernel)
-        return total * (1 / divisor) if total._array.dtype.kind in "fc" else total // divisor
+        if total._array.dtype.kind in "iu":
+            return functions["div"](total, divisor, rounding_mode="trunc")
+        return total * (1 / divisor)
     host = backends.host
     factors = []
     for m, s, k, n, p in zip(out, stride_, kernel, size, pads):
