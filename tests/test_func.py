@@ -4,8 +4,11 @@ import importlib
 
 import pytest
 
-# PyTorch compiles its own decompositions when forward mode is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+# PyTorch compiles its own decompositions when forward mode is first used, and traces what it linearizes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
+]
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_linearize(torch, func):
     for v in (torch.ones(2), torch.tensor([0.0, 2.0])):
         assert torch.allclose(push(v), func.jvp(lambda x: x.sin() * x, (x,), (v,))[1])
     assert torch.allclose(value, x.sin() * x)
-    assert runs == 1
+    assert len(calls) == runs
 
 
 @pytest.mark.parametrize("name", ["jacrev", "jacfwd"])

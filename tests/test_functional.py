@@ -39,6 +39,7 @@ def test_jacobian_can_be_differentiated(torch, functional):
     assert x.grad.tolist() == [6.0, 12.0]
 
 
+@pytest.mark.filterwarnings("ignore:.*jit.script.*:DeprecationWarning")  # PyTorch's own
 @pytest.mark.parametrize("options", [{}, {"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}])
 def test_strategies_agree(torch, functional, options):
     found = functional.jacobian(lambda x: x.sin() * x.sum(), torch.tensor([0.5, 1.0]), **options)

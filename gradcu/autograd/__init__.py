@@ -8,6 +8,7 @@ from typing import Any
 from .. import backends
 from ..graph import engine
 from ..graph.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
+from ..graph.op import registry
 from ..tensor import Tensor, edge_of, from_array
 from . import functional, grad_mode, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
@@ -105,7 +106,8 @@ def grad(
     """The gradients of `outputs` by `inputs`, as a tuple; nothing is accumulated in `grad`.
 
     allow_unused: give None for inputs that no output depends on, rather than raise RuntimeError.
-    materialize_grads: give zeros for them.
+    materialize_grads: give zeros for them. is_grads_batched: grad_outputs have one more dimension, in front, and so
+        have the results: one backward for each gradient along it.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> grad(x**2, x)
@@ -115,6 +117,9 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
+    if is_grads_batched:
+        options = {"allow_unused": allow_unused, "materialize_grads": materialize_grads, "create_graph": create_graph}
+        return _batched(outputs, inputs, grad_outputs, retain_graph, options)
     outputs, wanted = _several(outputs), _several(inputs)
     tensorial = create_graph or state.level is not None
     edges, grads = _roots(outputs, grad_outputs, tensorial)
@@ -142,6 +147,15 @@ def grad(
         else:
             results.append(engine.wrap(g, tensorial))
     return tuple(results)
+
+
+def _batched(outputs: Roots, inputs: Roots, vectors: Any, retain: bool | None, options: dict) -> tuple[Any, ...]:
+    """`grad` for each of several gradients of the outputs, which lie along the first dimension of `vectors`."""
+    batches = (vectors,) if isinstance(vectors, Tensor) else tuple(vectors)
+    rows = list(zip(*(v.unbind(0) for v in batches)))
+    found = [grad(outputs, inputs, row, True, **options) for row in rows[:-1]]
+    found.append(grad(outputs, inputs, rows[-1], retain, **options))
+    return tuple(None if column[0] is None else registry["stack"](column, 0) for column in zip(*found))
 
 
 def _several(tensors: Roots) -> tuple[Any, ...]:

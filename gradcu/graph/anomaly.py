@@ -59,27 +59,17 @@ def check(node: Node, results: Sequence[Any]) -> None:
 
 
 def report(node: Node) -> None:
-    """Warn that the backward of `node` failed, with the tracebacks of the forward calls that led to it."""
-    stack = node.metadata.get("traceback_")
-    if stack is None:
-        text = (
-            f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly during "
-            "forward pass for more information."
-        )
-    else:
-        text = f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{''.join(stack)}"
-    parent = node.metadata.get("parent_")
-    while parent is not None:
-        stack = parent.metadata.get("traceback_")
+    """Warn that the backward of `node` failed, and show the forward calls that led to it, one warning each."""
+    asked: Node | None = node
+    what, done = "Error detected in", "caused the error"
+    while asked is not None:
+        stack = asked.metadata.get("traceback_")
         if stack is None:
-            text += (
-                f"\n\nPrevious calculation was induced by {parent.name()}. No forward pass information available. "
-                "Enable detect anomaly during forward pass for more information."
+            shown = (
+                "No forward pass information available. Enable detect anomaly during forward pass for more information."
             )
-            break
-        text += (
-            f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that induced the "
-            f"previous calculation:\n{''.join(stack)}"
-        )
-        parent = parent.metadata.get("parent_")
-    warnings.warn(text, UserWarning, stacklevel=2)
+        else:
+            shown = f"Traceback of forward call that {done}:\n{''.join(stack)}"
+        warnings.warn(f"{what} {asked.name()}. {shown}", UserWarning, stacklevel=2)
+        what, done = "\n\nPrevious calculation was induced by", "induced the previous calculation"
+        asked = None if stack is None else asked.metadata.get("parent_")

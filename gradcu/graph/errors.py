@@ -19,13 +19,14 @@ def stale(node: Node) -> RuntimeError:
             "Specify retain_graph=True there if you need to backward through the graph a second time or if you need to "
             "access saved tensors after calling backward."
         )
-    for n, value in zip(type(node).saved_names, node.saved, strict=False):
+    values = getattr(node.saved, "values", node.saved)  # of a `Packed`, those that hooks do not keep
+    for n, value in zip(type(node).saved_names, values, strict=False):
         counter = value._counter if isinstance(value, Tensor) else None
         if counter is not None and counter.value:
             return _modified(node, n, value._array, counter.value, counter.changed_by)
     for counter in node.output_version or ():
         if counter.value:
-            return _modified(node, "result", node.saved[-1], counter.value, counter.changed_by)
+            return _modified(node, "result", values[-1], counter.value, counter.changed_by)
     return _modified(node, "an input", None, 0, "an operation")
 
 

@@ -121,8 +121,12 @@ def _tangents(op: Any, primals: list, tangents: list, attributes: tuple, results
     before = state.grad
     state.grad = before and any(edge_of(t) is not None for t in (*primals, *tangents) if isinstance(t, Tensor))
     try:
+        if op.jvp is not None:
+            return [_declared(op, primals, tangents, attributes, results[0])]
         if op.kind == "linear":
             return _linear(op, primals, tangents, attributes)
+        if op.kind == "multilinear":
+            return [_multilinear(op, primals, tangents, attributes)]
         diagonal = op.kind == "elementwise" and (op.holomorphic or results[0]._array.dtype.kind != "c")
         if diagonal and not any(isinstance(p, Tensor) and p._array.dtype.kind == "c" for p in primals):
             return [_diagonal(op, primals, tangents, edges, attributes, results[0])]
@@ -145,6 +149,31 @@ def _linear(op: Any, primals: list, tangents: list, attributes: tuple) -> list[T
             inputs.append(zeros_like(p))
     made = op.record([inputs] if op.variadic else inputs, attributes)
     return list(made) if isinstance(made, tuple) else [made]
+
+
+def _multilinear(op: Any, primals: list, tangents: list, attributes: tuple) -> Any:
+    """The sum of the operations on all inputs but one, and the tangent of that."""
+    total = None
+    for i, t in enumerate(tangents):
+        if t is not None:
+            part = op.record([*primals[:i], t, *primals[i + 1 :]], attributes)
+            total = part if total is None else total + part
+    return total
+
+
+def _declared(op: Any, primals: list, tangents: list, attributes: tuple, result: Tensor) -> Tensor:
+    """By the operation's own formula, over tensors if it is to be recorded and else over raw arrays."""
+    values = dict(zip(op.inputs, primals, strict=True)) | {"out": result}
+    values |= {f"d{name}": t for name, t in zip(op.inputs, tangents, strict=True)}
+    xp: Any = namespace
+    if not state.grad:
+        xp = backends.namespaces[type(result._array)]
+        values = {name: v._array if isinstance(v, Tensor) else v for name, v in values.items()}
+    values |= dict(zip(op.attributes, attributes, strict=True))
+    formula = op.jvp if xp is backends.host or xp is namespace else xp.guarded(op.jvp)
+    made = formula(xp, *(values[name] for name in op.jvp.__code__.co_varnames[1 : op.jvp.__code__.co_argcount]))
+    made = made if state.grad else from_array(made)
+    return made if made._array.shape == result._array.shape else made.expand(result._array.shape)
 
 
 def zeros_like(t: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from .views import change, check_inplace
 class FunctionNode(Node):
     """The node of a `Function`, which is also the `ctx` that its forward and backward are given."""
 
-    function: type[Function]
+    _forward_cls: type[Function]
     releases = True
     needs_input_grad: tuple[bool, ...] = ()
 
@@ -118,7 +118,7 @@ class FunctionNode(Node):
                 if g is None and result is not None:
                     kind, shape, dtype = result
                     grads[i] = from_array(backends.namespaces[kind].zeros(shape, dtype=dtype))
-        returned = self.function._backward()(self, *grads)
+        returned = self._forward_cls._backward()(self, *grads)
         results = list(returned) if isinstance(returned, (tuple, list)) else [returned]
         count = len(self._inputs)
         if len(results) > count and all(r is None for r in results[count:]):
@@ -192,7 +192,7 @@ class Function:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._node = NodeType(f"{cls.__name__}Backward", (FunctionNode,), {"function": cls})  # type: ignore[assignment]
+        cls._node = NodeType(f"{cls.__name__}Backward", (FunctionNode,), {"_forward_cls": cls})  # type: ignore[assignment]
 
     def __call__(self, *args: Any) -> Any:
         raise RuntimeError(

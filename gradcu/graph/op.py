@@ -71,8 +71,10 @@ class Primitive:
             stand in their place), the rest attributes. With `variadic` the one input is a list of tensors.
         vjp: by input `(xp, g, ...) -> gradient`; or one function `(xp, g, needs, ...) -> tuple` for all inputs, where
             `needs` says which are wanted. `g` is a list if several results are differentiable. None: no gradient.
-        kind: "elementwise" (the Jacobian is diagonal: the jvp is the vjp), "linear" (the jvp is the operation itself)
-            or "general".
+        kind: "elementwise" (the Jacobian is diagonal: the jvp is the vjp), "linear" (the jvp is the operation itself),
+            "multilinear" (linear in each input alone) or "general".
+        jvp: `(xp, dx, dy, ..., x, out, ...) -> tangent of the result`, where `dx` is the tangent of x or None. Only for
+            speed: without it the tangent follows from `kind`, for "general" by differentiating the vjp.
         node: the name of the node; `TanhBackward0` for tanh if not given. Where PyTorch's differs if operands are
             numbers: {0: the usual name, 1: if the first is a number, 2: if the second is, ...} (a bit mask).
         outputs, differentiable: the number of results, and the positions of those that may require grad (default all).

@@ -14,6 +14,7 @@ from ..tensor import Tensor, edge_of, from_array
 from .errors import stale
 from .modes import state
 from .node import Freed, Node, watchers
+from .version import Version
 
 Hook = Callable[[Any], Any]
 
@@ -62,7 +63,11 @@ class Pack:
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
                 f"{type(value).__name__}"
             )
-        return value._array if self.raw else from_array(value._array, self.edge, self.edge is not None)
+        if self.raw:
+            return value._array
+        t = from_array(value._array, self.edge, self.edge is not None)
+        t._counter = t._counter or Version()  # here, since a leaf, unlike a node, would not learn of it
+        return t
 
 
 class Packed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 from .. import backends
@@ -42,6 +44,7 @@ def _product(name: str, node: str, samples: Any) -> Primitive:
         lambda xp, x, y: xp.matmul(x, y),
         {"x": _matmul_x, "y": _matmul_y},
         inputs=2,
+        kind="multilinear",
         node=node,
         saved={"y": "mat2"},
         samples=samples,
@@ -53,6 +56,7 @@ mm_ = Primitive(
     lambda xp, x, y: xp.matmul(x, y),
     {"x": lambda xp, g, y: xp.matmul(g, y.mT), "y": lambda xp, g, x: xp.matmul(x.mT, g)},
     inputs=2,
+    kind="multilinear",
     node="MmBackward0",
     saved={"y": "mat2"},
     samples=lambda make: [(make(2, 3), make(3, 4)), (make(2, 0), make(0, 3)), (make(0, 2), make(2, 1))],
@@ -80,6 +84,7 @@ mv_ = Primitive(
         "y": lambda xp, g, x: xp.mv(xp.matrix_transpose(fold(xp, x)), xp.reshape(g, (math.prod(g.shape),))),
     },
     inputs=2,
+    kind="multilinear",
     node="MvBackward0",
     saved={"y": "vec"},
     samples=lambda make: [(make(2, 3), make(3)), (make(2, 2, 3), make(3)), (make(2, 0), make(0))],
@@ -89,6 +94,7 @@ dot_ = Primitive(
     lambda xp, x, y: xp.matmul(x, y),
     {"x": lambda xp, g, y: g * y, "y": lambda xp, g, x: g * x},
     inputs=2,
+    kind="multilinear",
     saved={"y": "tensor"},
     samples=lambda make: [(make(3), make(3)), (make(1), make(1)), (make(0), make(0))],
 )
@@ -116,6 +122,13 @@ def _linear(xp: Any, z: Any, x: Any, y: Any) -> Any:
     return out
 
 
+def _linear_jvp(xp: Any, dz: Any, dx: Any, dy: Any, x: Any, y: Any) -> Any:
+    parts = [] if dx is None else [xp.matmul(dx, y.T)]
+    parts += [] if dy is None else [xp.matmul(x, dy.T)]
+    parts += [] if dz is None else [dz]
+    return functools.reduce(operator.add, parts)
+
+
 linear_ = Primitive(
     "linear",
     _linear,
@@ -125,6 +138,7 @@ linear_ = Primitive(
         "y": _linear_y,
     },
     inputs=3,
+    jvp=_linear_jvp,
     node="AddmmBackward0",
     saved={"x": "mat1", "y": "mat2"},
     samples=lambda make: [
@@ -138,6 +152,7 @@ linear_without_bias = Primitive(
     lambda xp, x, y: xp.matmul(x, y.T),
     {"x": _linear_x, "y": _linear_y},
     inputs=2,
+    kind="multilinear",
     node="MmBackward0",
     saved={"y": "mat2"},
     samples=lambda make: [(make(2, 3), make(4, 3)), (make(2, 2, 3), make(4, 3)), (make(0, 3), make(2, 3))],

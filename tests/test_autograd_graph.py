@@ -1,0 +1,428 @@
+"""autograd.graph: edges, hooks on saved values and on several gradients, versions; threads."""
+
+import gc
+import importlib
+import os
+import threading
+import weakref
+
+import pytest
+
+
+@pytest.fixture
+def graph(torch):
+    return importlib.import_module(f"{torch.__name__}.autograd.graph")
+
+
+def leaf(torch, *values):
+    return torch.tensor(values, requires_grad=True)
+
+
+class TestEdges:
+    def test_edge_of_leaf_and_result(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        y = x.exp()
+        assert graph.get_gradient_edge(y).node is y.grad_fn
+        assert graph.get_gradient_edge(x).node.variable is x
+        assert isinstance(y.grad_fn, graph.Node)
+        parts = x.unbind()
+        assert graph.get_gradient_edge(parts[1]).output_nr == 1
+        with pytest.raises(RuntimeError, match="does not require gradients"):
+            graph.get_gradient_edge(torch.ones(2))
+
+    def test_in_place_of_tensors(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        y = x * 3
+        out, to = graph.get_gradient_edge(y), graph.get_gradient_edge(x)
+        v = torch.tensor([1.0, 2.0])
+        assert torch.autograd.grad(out, to, v, retain_graph=True)[0].tolist() == [3.0, 6.0]
+        assert [g.tolist() for g in torch.autograd.grad([out], [to, x], v, retain_graph=True)] == [[3.0, 6.0]] * 2
+        torch.autograd.backward(out, v, inputs=[to], retain_graph=True)
+        assert x.grad.tolist() == [3.0, 6.0]
+        torch.autograd.backward([out, y], [v, v])
+        assert x.grad.tolist() == [9.0, 18.0]
+
+    def test_one_of_several_results(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        edge = graph.get_gradient_edge((x * 2).unbind()[1])
+        assert torch.autograd.grad(edge, x, torch.tensor(1.0))[0].tolist() == [0.0, 2.0]
+
+    def test_gradient_of_one_is_implied(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        assert torch.autograd.grad(graph.get_gradient_edge((x * x).sum()), x)[0].tolist() == [2.0, 4.0]
+        with pytest.raises(RuntimeError, match="only for scalar outputs"):
+            torch.autograd.grad(graph.get_gradient_edge(x * x), x)
+
+    def test_wrong_gradients(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        edge = graph.get_gradient_edge(x * 2)
+        with pytest.raises(RuntimeError, match="Mismatch in shape"):
+            torch.autograd.grad(edge, x, torch.ones(3))
+        unused = graph.get_gradient_edge(leaf(torch, 1.0))
+        with pytest.raises(RuntimeError, match="materialize_grads cannot be used"):
+            torch.autograd.grad(edge, unused, torch.ones(2), materialize_grads=True)
+
+
+class TestSavedTensorHooks:
+    def test_backward_uses_what_was_unpacked(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t * 2, lambda t: t + 1):
+            y = x * x
+        y.sum().backward()
+        assert x.grad.tolist() == [6.0, 10.0]
+
+    def test_packed_as_anything(self, torch, graph):
+        x = leaf(torch, 0.5, 1.0)
+        with graph.saved_tensors_hooks(lambda t: t.detach().tolist(), torch.tensor):
+            y = (x.exp() * x.sin()).sum() + torch.stack([x, x]).prod()
+        packed = torch.autograd.grad(y, x)[0]
+        plain = torch.autograd.grad((x.exp() * x.sin()).sum() + torch.stack([x, x]).prod(), x)[0]
+        assert torch.allclose(packed, plain)
+
+    def test_higher_orders(self, torch, graph):
+        x = leaf(torch, 0.5, 1.0)
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            y = x.exp() * x
+        (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g.sum(), x)
+        assert torch.allclose(h, x.exp() * (x + 2))
+
+    def test_innermost_pair_acts(self, torch, graph):
+        x, seen = leaf(torch, 1.0), []
+
+        def pair(name):
+            return graph.saved_tensors_hooks(lambda t: (seen.append(name), t)[1], lambda t: t)
+
+        with pair("outer"):
+            x.exp()
+            with pair("inner"):
+                x.exp()
+            x.exp()
+        x.exp()
+        assert seen == ["outer", "inner", "outer"]
+
+    def test_hooks_run_unrecorded_and_as_needed(self, torch, graph):
+        x, seen = leaf(torch, 1.0), []
+        with graph.saved_tensors_hooks(
+            lambda t: (seen.append(torch.is_grad_enabled()), t)[1], lambda t: (seen.append("unpack"), t)[1]
+        ):
+            y = x.exp()
+        assert seen == [False]
+        y.backward()
+        assert seen == [False, "unpack"]
+
+    def test_saved_leaf_comes_back_as_leaf(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t.detach(), lambda t: t):
+            y = x.sin()
+        saved = y.grad_fn._saved_self
+        assert saved.is_leaf
+        assert saved.requires_grad
+        saved.sum().backward()
+        assert x.grad.tolist() == [1.0, 1.0]
+
+    def test_functions_of_ones_own(self, torch, graph):
+        class Square(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x, None)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, g):
+                return 2 * g * ctx.saved_tensors[0]
+
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t + 1, lambda t: t):
+            y = Square.apply(x)
+        assert y.grad_fn.saved_tensors[1] is None
+        y.sum().backward()
+        assert x.grad.tolist() == [4.0, 6.0]
+
+    def test_changes_in_place_are_not_noticed(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        y = x * 1
+        with graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t):
+            z = y * y
+            w = y.exp()
+        with torch.no_grad():
+            y.zero_()
+            w.zero_()
+        (z + w).sum().backward()
+        assert torch.allclose(x.grad, 2 * x + x.exp())
+
+    def test_inplace_operations_inside(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            y = x * 1
+            y.sin_()
+            y.exp_()
+        y.sum().backward()
+        assert torch.allclose(x.grad, x.sin().exp() * x.cos())
+
+    def test_errors(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: 3):
+            y = x.exp()
+        with pytest.raises(TypeError, match="unpack_hook expected to be a Tensor but got result of type int"):
+            y.sum().backward()
+        with (
+            graph.saved_tensors_hooks(lambda t: t.mul_(2), lambda t: t),
+            pytest.raises(RuntimeError, match="pack hook is modifying its input in place"),
+        ):
+            x.exp()
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            y = x.exp()
+        y.sum().backward()
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            y.sum().backward()
+
+    def test_disabled(self, torch, graph):
+        hooks = graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+        with graph.disable_saved_tensors_hooks("not here"), pytest.raises(RuntimeError, match="not here"), hooks:
+            pass
+        with hooks, pytest.raises(RuntimeError, match="not now"), graph.disable_saved_tensors_hooks("not now"):
+            pass
+
+    def test_set_afterwards(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        y = x.exp()
+        raw = y.grad_fn._raw_saved_result
+        raw.register_hooks(lambda t: t * 0, lambda t: t + 3)
+        assert y.grad_fn._saved_result.tolist() == [3.0, 3.0]
+        with pytest.raises(RuntimeError, match="hooks have already been set"):
+            raw.register_hooks(lambda t: t, lambda t: t)
+        y.sum().backward()
+        assert x.grad.tolist() == [3.0, 3.0]
+        with pytest.raises(RuntimeError, match="after it has been freed"):
+            raw.register_hooks(lambda t: t, lambda t: t)
+
+    def test_one_of_two_set_afterwards(self, torch, graph):
+        x, y = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+        a, b = x * 1, y * 1
+        z = a * b
+        z.grad_fn._raw_saved_self.register_hooks(lambda t: t.clone(), lambda t: t)
+        with torch.no_grad():
+            a.zero_()
+        z.sum().backward(retain_graph=True)
+        assert y.grad.tolist() == [1.0, 2.0]
+        with torch.no_grad():
+            b.zero_()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.sum().backward()
+
+    def test_save_on_cpu(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.save_on_cpu():
+            y = (x * x).exp()
+        y.sum().backward()
+        assert torch.allclose(x.grad, 2 * x * (x * x).exp())
+
+    def test_hooks_are_of_one_thread(self, torch, graph):
+        x, seen = leaf(torch, 1.0), []
+        with graph.saved_tensors_hooks(lambda t: (seen.append(t), t)[1], lambda t: t):
+            thread = threading.Thread(target=x.exp)
+            thread.start()
+            thread.join()
+        assert seen == []
+
+    def test_no_cycle(self, torch, graph, collector_off):
+        if torch.__name__ == "torch":
+            pytest.skip("PyTorch gives pack hooks the result itself")
+        x = leaf(torch, 1.0, 2.0)
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            y = x.exp() * x
+        alive = weakref.ref(y.grad_fn)
+        del y
+        assert alive() is None
+        assert gc.collect() == 0
+
+
+class TestMutation:
+    def test_saved_tensors_may_change(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.allow_mutation_on_saved_tensors():
+            y = x.clone()
+            z = y**2
+            y.sin_()
+            z.sum().backward()
+        assert x.grad.tolist() == [2.0, 4.0]
+
+    def test_backward_belongs_inside(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        with graph.allow_mutation_on_saved_tensors() as context:
+            y = x**2
+            context.clear()
+            with pytest.raises(AssertionError, match="originally recorded"):
+                y.sum().backward()
+            with pytest.raises(RuntimeError, match="cannot be nested"), graph.allow_mutation_on_saved_tensors():
+                pass
+
+    def test_increment_version(self, torch, graph):
+        x = leaf(torch, 1.0, 2.0)
+        y = x * 1
+        z = y * y
+        graph.increment_version(y)
+        assert y._version == 1
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.sum().backward()
+        graph.increment_version([y, x])
+        assert (x._version, y._version) == (1, 2)
+        with pytest.raises(RuntimeError, match="expect a Iterable"):
+            graph.increment_version(3)
+
+
+class TestMultiGradHooks:
+    def test_all(self, torch, graph):
+        x, y, seen = leaf(torch, 1.0), leaf(torch, 2.0), []
+        z = x * y
+        handle = graph.register_multi_grad_hook((x, z, y), seen.append)
+        z.sum().backward(retain_graph=True)
+        assert [[g.item() for g in grads] for grads in seen] == [[2.0, 1.0, 1.0]]
+        (z * 2).sum().backward(retain_graph=True)
+        assert len(seen) == 2
+        handle.remove()
+        z.sum().backward()
+        assert len(seen) == 2
+
+    def test_all_of_those_reached(self, torch, graph):
+        x, y, seen = leaf(torch, 1.0), leaf(torch, 2.0), []
+        graph.register_multi_grad_hook((x, y), seen.append)
+        (x * 2).sum().backward()
+        assert seen[0][0].item() == 2.0
+        assert seen[0][1] is None
+        (y * 3).sum().backward()
+        assert seen[1][0] is None
+        assert seen[1][1].item() == 3.0
+
+    def test_any(self, torch, graph):
+        x, y, seen = leaf(torch, 1.0), leaf(torch, 2.0), []
+        graph.register_multi_grad_hook((x, y), seen.append, mode="any")
+        for count in (1, 2):
+            (x * y).sum().backward()
+            assert len(seen) == count
+
+    def test_errors(self, torch, graph):
+        x = leaf(torch, 1.0)
+        with pytest.raises(ValueError, match="Expects mode to be one of"):
+            graph.register_multi_grad_hook((x,), print, mode="some")
+        with pytest.raises(AssertionError, match="Expected gradient function to be set"):
+            graph.register_multi_grad_hook((x, torch.ones(2)), print)
+
+
+class TestFailures:
+    def test_a_failing_hook_leaves_the_graph_usable(self, torch):
+        x = leaf(torch, 1.0, 2.0)
+        y = x.exp()
+
+        def fail(g):
+            raise ValueError("in a hook")
+
+        handle = y.register_hook(fail)
+        with pytest.raises(ValueError, match="in a hook"):
+            y.sum().backward(retain_graph=True)
+        assert x.grad is None
+        assert torch.is_grad_enabled()
+        handle.remove()
+        y.sum().backward()
+        assert torch.allclose(x.grad, x.exp())
+
+    def test_backward_within_backward(self, torch):
+        class Inner(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(ctx, g):
+                with torch.enable_grad():
+                    x = ctx.saved_tensors[0].detach().requires_grad_()
+                    (x**3).sum().backward()
+                return g * x.grad
+
+        x = leaf(torch, 1.0, 2.0)
+        Inner.apply(Inner.apply(x)).sum().backward()
+        assert x.grad.tolist() == [9.0, 9 * 2.0**8]
+
+    def test_sums_are_kept_apart_when_recorded(self, torch):
+        x = leaf(torch, 1.0, 2.0)
+        (g,) = torch.autograd.grad((x.exp() * x).sum(), x, create_graph=True)
+        assert g.requires_grad
+        (h,) = torch.autograd.grad(g.sum(), x)
+        assert torch.allclose(h, x.exp() * (x + 2))
+
+
+class TestThreads:
+    def run(self, *functions):
+        errors = []
+
+        def guarded(function):
+            try:
+                function()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(f,)) for f in functions]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert errors == []
+
+    @pytest.mark.parametrize("size", [3, 20_000])
+    def test_shared_leaf(self, torch, size):
+        x = torch.ones(size, requires_grad=True)
+        rounds = 50
+
+        def work():
+            for _ in range(rounds):
+                (x * 2 + x).sum().backward()
+
+        self.run(*[work] * 8)
+        assert (x.grad == 3.0 * rounds * 8).all()
+
+    def test_shared_graph(self, torch):
+        x = torch.ones(100, requires_grad=True)
+        y = (x.exp() * x).sum()
+        self.run(*[lambda: y.backward(retain_graph=True)] * 8)
+        assert torch.allclose(x.grad, 8 * 2 * x.exp())
+
+    def test_hooks_run_once_each(self, torch):
+        x, seen = torch.ones(3, requires_grad=True), []
+        x.register_hook(seen.append)
+        self.run(*[lambda: (x * 2).sum().backward()] * 8)
+        assert len(seen) == 8
+        assert x.grad.tolist() == [16.0] * 3
+
+    def test_modes_are_of_one_thread(self, torch):
+        found = []
+        with torch.no_grad():
+            self.run(lambda: found.append(torch.is_grad_enabled()))
+        assert found == [True]
+
+    def test_set_multithreading_enabled(self, torch):
+        x = leaf(torch, 2.0)
+        with torch.autograd.set_multithreading_enabled(False):
+            (x * x).backward(torch.ones(1))
+        assert x.grad.tolist() == [4.0]
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    def test_fork(self):
+        torch = pytest.importorskip("gradcu")
+        x = torch.ones(3, requires_grad=True)
+        (x * x).sum().backward()
+        pid = os.fork()
+        if not pid:
+            (x * x).sum().backward()
+            os._exit(0 if x.grad.tolist() == [4.0] * 3 else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+class TestBatchedGradients:
+    def test_one_backward_for_each(self, torch):
+        x = leaf(torch, 1.0, 2.0)
+        y = x**2
+        v = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        (g,) = torch.autograd.grad(y, x, v, is_grads_batched=True)
+        assert g.tolist() == [[2.0, 0.0], [0.0, 4.0], [2.0, 4.0]]
