@@ -162,14 +162,15 @@ def _walk(
     if watching:
         state.walk.node = None
     if captures is None:
-        for leaf, g in buffers.items():
-            if leaf._grad is None and leaf._meta is None and leaf in owned:  # `accumulate`, for the common case
-                first = from_array(g)
-                with _adding:
-                    if leaf._grad is None:
-                        leaf._grad = first
-                        continue
-            accumulate(leaf, g, leaf in owned, create)
+        others = []
+        with _adding:
+            for leaf, g in buffers.items():
+                if leaf._grad is None and leaf._meta is None and leaf in owned:  # `accumulate`, for the common case
+                    leaf._grad = from_array(g)
+                else:
+                    others.append(leaf)
+        for leaf in others:
+            accumulate(leaf, buffers[leaf], leaf in owned, create)
         return []
     return [_caught(edge, caught, buffers, create) for edge in captures]
 

@@ -45,6 +45,33 @@ def inplace(function: Callable, name: str) -> Callable:
     return method
 
 
+def inplace_operator(method: Any) -> Callable:
+    """The operator (`-=`, ...) of an in-place form, short where nothing is recorded: scripts update weights with it."""
+    ufunc, name = method.__wrapped__.ufunc, method.__name__
+
+    def operator(self: Tensor, other: Any) -> Any:
+        a, counter = self._array, self._counter
+        if state.grad or counter is None or self._view is not None or type(counter) is InferenceVersion:
+            return method(self, other)
+        b = getattr(other, "_array", None)
+        dtype = a.dtype
+        if type(b) is not _ndarray or b.dtype is not dtype or (dtype is not _f32 and dtype is not _f64):
+            return method(self, other)
+        if other._view is not None or type(a) is not _ndarray:
+            return method(self, other)
+        try:
+            ufunc(a, b, out=a)
+        except ValueError:
+            return method(self, other)
+        counter.value += 1
+        counter.changed_by = name
+        return self
+
+    operator.__name__ = operator.__qualname__ = name
+    operator.__doc__ = method.__doc__
+    return operator
+
+
 def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     """Where nothing is recorded or converted, let the array library write over the memory itself; whether it could."""
     a, counter = t._array, t._counter

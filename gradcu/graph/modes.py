@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_new = object.__new__
+
 
 class _Local(threading.local):
     grad = True  # record operations on tensors that require grad
@@ -82,7 +84,7 @@ class no_grad(_Mode):
     """
 
     def __new__(cls, function: Callable | None = None) -> Any:
-        self = super().__new__(cls)
+        self = _new(cls)
         return self if function is None else self(function)
 
     def __enter__(self) -> None:
@@ -94,7 +96,7 @@ class enable_grad(_Mode):
     """Operations inside are recorded, also within `no_grad`."""
 
     def __new__(cls, function: Callable | None = None) -> Any:
-        self = super().__new__(cls)
+        self = _new(cls)
         return self if function is None else self(function)
 
     def __enter__(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..graph.elementwise import Elementwise, is_number
+from ..graph.inplace import inplace_operator
 from ..graph.out import write_out
 from ..tensor import Tensor
 from .expose import expose
@@ -527,4 +528,5 @@ for _n, _m in {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "div": "div", "floordiv": "floor_divide",
     "mod": "remainder", "pow": "pow",
 }.items():  # fmt: skip
-    setattr(Tensor, f"__i{_n}__", getattr(Tensor, f"{_m}_"))
+    _change = getattr(Tensor, f"{_m}_")
+    setattr(Tensor, f"__i{_n}__", inplace_operator(_change) if _m in ("add", "sub", "mul", "div") else _change)

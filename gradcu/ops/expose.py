@@ -73,10 +73,11 @@ def with_numpy_names(f: Callable) -> Callable:
 
     @functools.wraps(f)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            for numpy_name, own in (("axis", "dim"), ("keepdims", "keepdim")):
-                if numpy_name in kwargs:
-                    kwargs[own] = kwargs.pop(numpy_name)
+        if not kwargs:
+            return f(*args)
+        for numpy_name, own in (("axis", "dim"), ("keepdims", "keepdim")):
+            if numpy_name in kwargs:
+                kwargs[own] = kwargs.pop(numpy_name)
         return f(*args, **kwargs)
 
     return function
