@@ -39,6 +39,9 @@ OPERATORS = {
     for kind in ("", "r", "i")
     for n in "add sub mul div truediv floordiv mod pow matmul and or xor lshift rshift eq ne lt le gt ge".split()
 }
+#: containers that an annotation leaves open, and what strict checkers want said of them
+BARE = re.compile(r"\bbuiltins\.(tuple|list|dict)\b(?!\[)")
+FILLED = {"tuple": "[Any, ...]", "list": "[Any]", "dict": "[Any, Any]"}
 BUILTINS = {"int", "float", "bool", "str", "tuple", "list", "dict", "complex", "object", "type", "slice", "set"}
 WORD = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 
@@ -73,7 +76,7 @@ class Stub:
             raise KeyError(name)
 
         try:
-            return WORD.sub(known, text)
+            return BARE.sub(lambda found: found[0] + FILLED[found[1]], WORD.sub(known, text))
         except KeyError:
             return "Any"
 
