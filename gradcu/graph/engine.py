@@ -279,8 +279,15 @@ def unwrap(g: Any, create: bool) -> Any:
 def _run_hooks(hooks: dict[int, Callable], g: Any, create: bool, outputs: int) -> Any:
     """Prehooks of a node: each takes and may replace the tuple of gradients."""
     grads = tuple(wrap(one, create) for one in (g if outputs > 1 else [g]))
+    grads = _replaced(hooks, grads)
+    back = [unwrap(one, create) for one in grads]
+    return back if outputs > 1 else back[0]
+
+
+def _replaced(hooks: dict[int, Callable], grads: tuple, *others: Any) -> tuple:
+    """The gradients after each hook saw them (and `others`) and replaced them, or did not, by as many."""
     for hook in list(hooks.values()):
-        changed = hook(grads)
+        changed = hook(grads, *others)
         if changed is not None:
             changed = changed if isinstance(changed, tuple) else (changed,)
             if len(changed) != len(grads):
@@ -289,8 +296,7 @@ def _run_hooks(hooks: dict[int, Callable], g: Any, create: bool, outputs: int) -
                     f"(got {len(changed)}, but expected {len(grads)})"
                 )
             grads = changed
-    back = [unwrap(one, create) for one in grads]
-    return back if outputs > 1 else back[0]
+    return grads
 
 
 def _name(hook: Callable) -> str:
@@ -341,16 +347,7 @@ def _after(node: Node, results: Sequence[Any], g: Any, create: bool) -> Sequence
     """Posthooks: each takes gradients of inputs and of results, and may replace the former."""
     outputs = tuple(wrap(one, create) for one in (g if node._outputs > 1 else [g]))
     inputs = tuple(wrap(r, create) for r in results)
-    for hook in list(node.own_hooks().after.values()):
-        changed = hook(inputs, outputs)
-        if changed is not None:
-            changed = changed if isinstance(changed, tuple) else (changed,)
-            if len(changed) != len(inputs):
-                raise RuntimeError(
-                    f"hook '{_name(hook)}' has returned an incorrect number of values "
-                    f"(got {len(changed)}, but expected {len(inputs)})"
-                )
-            inputs = changed
+    inputs = _replaced(node.own_hooks().after, inputs, outputs)
     return [unwrap(r, create) for r in inputs]
 
 

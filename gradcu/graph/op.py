@@ -102,7 +102,7 @@ class Primitive:
         self._defaults = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         self._defaults.update(forward.__kwdefaults__ or {})
         registry[name] = self
-        namespace.declare_(name, self)
+        setattr(namespace, name, self)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

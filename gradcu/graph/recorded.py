@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 
 class Recorded:
-    """Holds every declared primitive under its array-API name; `op.primitive` fills it."""
+    """Has every declared primitive as an attribute, under its array-API name: declaring one sets it."""
 
-    def __init__(self) -> None:
-        self.primitives_: dict[str, Any] = {}
-
-    def declare_(self, name: str, function: Callable) -> None:
-        setattr(self, name, function)
-        self.primitives_[name] = function
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no operation '{name}' is declared: formulas that are recorded may not use it")
 
 
 namespace = Recorded()
