@@ -400,7 +400,7 @@ class Tensor(TensorMethods):
     # --- Python ---
 
     def __repr__(self, *, tensor_contents: object = None) -> str:
-        from .graph.forward import tangent_of
+        from .autograd.forward import tangent_of
         from .printing import format_tensor
 
         grad_fn, tangent = self.grad_fn, tangent_of(self)

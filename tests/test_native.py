@@ -16,9 +16,9 @@ import gradcu
 from gradcu import backends
 from gradcu.backends import compiler, native
 from gradcu.expr import NotPointwise, Trace, kernel_source, steps
-from gradcu.graph.elementwise import Elementwise
 from gradcu.graph.op import registry
 from gradcu.graph.written import parameters
+from gradcu.ops.pointwise import Elementwise
 
 F = gradcu.nn.functional
 ROOT = pathlib.Path(__file__).parent.parent

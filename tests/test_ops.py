@@ -14,8 +14,8 @@ from hypothesis import given, settings, strategies as st
 
 import gradcu
 from gradcu.autograd import forward_ad
-from gradcu.graph.elementwise import Elementwise
 from gradcu.graph.op import registry
+from gradcu.ops.pointwise import Elementwise
 from gradcu.tensor import Tensor, from_array
 
 

@@ -1,9 +1,11 @@
 """What the package promises before any op runs: what it imports, what its layers know, what its metadata say."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +80,22 @@ def test_files_named_in_the_readme_exist():
     targets = re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert targets
     assert [t for t in targets if not (ROOT / t).exists()] == []
+
+
+def test_the_graph_layer_stays_small():
+    """What records and walks can be read in one sitting: lines of code, without comments, docstrings and blank ones."""
+    assert sum(map(lines_of_code, (ROOT / "gradcu" / "graph").glob("*.py"))) <= 1500
+
+
+def lines_of_code(path):
+    source = path.read_text(encoding="utf-8")
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..graph.forward import Level, Tangent, check_shape, primal_of, tangent_of
 from ..graph.modes import state
 from ..ops.index import alias
 from ..tensor import Tensor
+from .forward import Level, Tangent, check_shape, primal_of, tangent_of
 
 __all__ = [
     "UnpackedDualTensor",

@@ -13,8 +13,8 @@ from typing import Any
 
 from .. import autograd, backends
 from ..autograd import forward_ad
+from ..autograd.forward import primal_of, tangent_of, zeros_like
 from ..graph import engine
-from ..graph.forward import primal_of, tangent_of, zeros_like
 from ..graph.modes import enable_grad, state
 from ..graph.node import Output
 from ..ops import functions

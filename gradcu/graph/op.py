@@ -27,7 +27,6 @@ from typing import Any
 from .. import backends
 from ..tensor import Tensor, from_array
 from .errors import explain
-from .forward import with_tangents
 from .modes import state
 from .node import Node, NodeType, Output, make
 from .recorded import namespace
@@ -138,7 +137,7 @@ class Primitive:
                 elif t._view.tangent is None:
                     edge = t._view.edge(t)
                 else:
-                    return with_tangents(self, inputs, attributes)
+                    return t._view.tangent.record(self, inputs, attributes)
                 if edge is not None:
                     mask |= bit
                 elif t._rg:

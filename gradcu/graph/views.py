@@ -22,7 +22,7 @@ class View:
 
     def __init__(self, base: Tensor, steps: tuple, kind: str, version: int, tangent: Any = None) -> None:
         self.base, self.steps, self.kind, self.version = base, steps, kind, version
-        self.tangent = tangent  # a forward.Tangent in forward mode
+        self.tangent = tangent  # in forward mode: takes over the recording of operations
 
     def edge(self, tensor: Tensor) -> Any:
         """The tensor's edge, renewed if the memory has been changed since it was made."""

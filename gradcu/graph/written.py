@@ -12,7 +12,6 @@ from .. import backends
 from ..backends import native
 from ..tensor import Tensor, from_array
 from .errors import explain, stale
-from .forward import give, with_tangents
 from .modes import state
 from .node import Node, Output, make
 from .saved import reopen
@@ -38,7 +37,7 @@ def write_record(op: Any) -> Callable:
                 xp = xp or namespaces[type(x_array)]
                 if x._view is None: x_edge = x._node
                 elif x._view.tangent is None: x_edge = x._view.edge(x)
-                else: return with_tangents(op, inputs, attributes)
+                else: return x._view.tangent.record(op, inputs, attributes)
                 if x_edge is None and x._rg: x_edge = x
                 if x_edge is not None: mask |= 1
                 if x._counter is not None: counted = True
@@ -73,7 +72,7 @@ def write_record(op: Any) -> Callable:
             f"        xp = xp or namespaces[type({x}_array)]",
             f"        if {x}._view is None: {x}_edge = {x}._node",
             f"        elif {x}._view.tangent is None: {x}_edge = {x}._view.edge({x})",
-            "        else: return with_tangents(op, inputs, attributes)",
+            f"        else: return {x}._view.tangent.record(op, inputs, attributes)",
             f"        if {x}_edge is None and {x}._rg: {x}_edge = {x}",
             f"        if {x}_edge is not None: mask |= {1 << i}",
             f"        if {x}._counter is not None: counted = True",
@@ -123,7 +122,6 @@ def write_record(op: Any) -> Callable:
         "make_class": op._make_class,
         "make": make,
         "mark_view": mark_view,
-        "with_tangents": with_tangents,
         "op": op,
     }
     return _compiled(lines, op.name, scope, "record")
@@ -252,6 +250,6 @@ def rebuild(node: Node, out: Any) -> Any:
             else from_array(a)
             for i, a in enumerate(out)
         )
-        return tuple(map(give, rebuilt, tangents)) if tangents else rebuilt
+        return tuple(r if t is None else t.give_to(r) for r, t in zip(rebuilt, tangents)) if tangents else rebuilt
     whole = from_array(out, node, True)
-    return give(whole, tangents[0]) if tangents else whole
+    return tangents[0].give_to(whole) if tangents and tangents[0] is not None else whole

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph.elementwise import Elementwise
-from ..graph.inplace import inplace as make_inplace
 from ..tensor import Tensor, wrap_dim
 from .elementwise import sigmoid
 from .expose import FUNCTIONS_IN_PLACE, expose, functions, namespaces
+from .inplace import inplace as make_inplace
+from .pointwise import Elementwise
 
 
 class Activation(Elementwise):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
-from ..graph.elementwise import Elementwise, is_number
-from ..graph.inplace import inplace_operator
-from ..graph.out import write_out
 from ..tensor import Tensor
 from .expose import expose
+from .inplace import inplace_operator
+from .out import write_out
+from .pointwise import Elementwise, is_number
 
 
 def operator(p: Elementwise, name: str, doc: str, *, numbers: str = "right") -> Callable:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes
-from ..graph.elementwise import Elementwise
 from ..tensor import Tensor
 from .arithmetic import operator
 from .expose import expose
+from .pointwise import Elementwise
 
 
 class Masked(Elementwise):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
-from ..graph.elementwise import Elementwise
-from ..graph.inplace import inplace
 from ..tensor import Tensor
 from .arithmetic import operator
 from .elementwise import public
 from .expose import expose
+from .inplace import inplace
+from .pointwise import Elementwise
 
 # --- comparisons ---
 

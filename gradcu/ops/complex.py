@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
-from ..graph.elementwise import Elementwise
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose
+from .pointwise import Elementwise
 
 
 def _samples(make: Any) -> list[tuple]:

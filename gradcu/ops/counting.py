@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends, dtypes
-from ..graph.elementwise import is_number
 from ..return_types import named
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose
+from .pointwise import is_number
 from .reduce import tensor_or_raise
 
 # --- unique ---

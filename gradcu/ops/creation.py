@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, devices, dtypes
-from ..graph.elementwise import is_number
-from ..graph.out import write_out
 from ..layouts import layout as Layout, memory_format as MemoryFormat, preserve_format, strided
 from ..tensor import Tensor, from_array
 from .expose import expose
+from .out import write_out
+from .pointwise import is_number
 from .shape import as_shape
 
 

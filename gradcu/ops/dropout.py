@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..graph.inplace import inplace
 from ..random import generator_of
 from ..tensor import Tensor, from_array
 from .expose import expose, namespaces
+from .inplace import inplace
 from .random import keep_mask
 
 

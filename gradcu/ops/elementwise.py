@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..graph.elementwise import Elementwise
 from ..graph.op import Primitive
-from ..graph.out import write_out
 from ..return_types import named
 from ..tensor import Tensor
 from .arithmetic import operator, underivable, zero
 from .expose import expose
+from .out import write_out
+from .pointwise import Elementwise
 
 
 def public(p: Elementwise, doc: str, *aliases: str, inplace: bool = True, name: str = "", **places: Any) -> Callable:

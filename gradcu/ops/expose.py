@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..graph.inplace import inplace as make_inplace
-from ..graph.out import write_out
 from ..tensor import Tensor
+from .inplace import inplace as make_inplace
+from .out import write_out
 
 #: the public functions, by name; `gradcu/__init__.py` puts them into the package
 functions: dict[str, Callable] = {}

@@ -7,11 +7,11 @@ from typing import Any
 
 from .. import backends, devices, dtypes
 from ..graph.op import Primitive
-from ..graph.out import write_out
 from ..tensor import Tensor, from_array, wrap_dim
 from .expose import expose, functions
 from .index import place_at
 from .linalg import not_tensor, type_name
+from .out import write_out
 
 #: the normalisation with which the transform in the other direction is the adjoint; the same for a real transform
 OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends
+from ..autograd.forward import start_tangent, tangent_of, write_tangent, zeros_like
 from ..graph.errors import device_error
-from ..graph.forward import start_tangent, tangent_of, write_tangent, zeros_like
 from ..graph.modes import state
 from ..graph.node import make
 from ..graph.op import Primitive

@@ -10,10 +10,10 @@ from typing import Any
 from .. import backends
 from ..graph.errors import broadcast_error
 from ..graph.op import Primitive
-from ..graph.out import write_out
 from ..tensor import Tensor
 from .arithmetic import mul
 from .expose import expose
+from .out import write_out
 from .shape import matrix_transpose, reshape_, squeeze_, unbroadcast
 
 # --- the primitives ---

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
-from ..graph.elementwise import is_number
 from ..tensor import Tensor, from_array
 from .creation import full
 from .data import as_tensor
 from .expose import functions, namespaces
+from .pointwise import is_number
 
 _host = backends.host
 

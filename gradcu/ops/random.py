@@ -10,7 +10,6 @@ from typing import Any
 
 from .. import backends, devices, dtypes
 from ..graph.errors import explain
-from ..graph.inplace import inplace
 from ..graph.op import Primitive
 from ..layouts import preserve_format, strided
 from ..random import (
@@ -26,6 +25,7 @@ from ..random import (
 from ..tensor import Tensor, from_array
 from .creation import array_like, deliver, finish, raw_dtype, scalar, sizes
 from .expose import expose, functions
+from .inplace import inplace
 from .shape import unbroadcast
 
 # --- raw arrays of random numbers, of any floating or complex dtype ---

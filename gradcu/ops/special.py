@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends
-from ..graph.elementwise import Elementwise
-from ..graph.out import write_out
 from ..tensor import Tensor, from_array
 from . import numerics
 from .arithmetic import underivable
 from .expose import expose, namespaces
+from .out import write_out
+from .pointwise import Elementwise
 
 namespaces.setdefault("special", {})
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backends
-from ..graph.forward import tangent_of
-from ..graph.inplace import inplace
+from ..autograd.forward import tangent_of
 from ..graph.modes import state
 from ..graph.op import Primitive
 from ..graph.views import changed, check_inplace
@@ -14,6 +13,7 @@ from ..tensor import Tensor, edge_of
 from .convert import _cast_back as cast_back
 from .creation import number, scalar
 from .expose import expose
+from .inplace import inplace
 from .shape import unbroadcast
 
 zeros_like = Primitive(

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
+from ..autograd.forward import tangent_of, write_tangent
+from ..graph.modes import state
+from ..graph.node import Node, Output, sequence
+from ..graph.saved import local
+from ..graph.version import InferenceVersion
+from ..graph.views import change, check_inplace, replay_array
 from ..tensor import Tensor, edge_of, from_array, version_of
-from .forward import give, tangent_of, write_tangent
-from .modes import state
-from .node import Node, Output, sequence
-from .saved import local
-from .version import InferenceVersion
-from .views import change, check_inplace, replay_array
 
 _ndarray = backends.host.ndarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
@@ -33,7 +33,7 @@ def inplace(function: Callable, name: str) -> Callable:
         old = from_array(array, edge, edge is not None)
         reference = weakref.ref(old)
         if tangent_of(self) is not None:
-            old = give(old, self._view.tangent)
+            old = self._view.tangent.give_to(old)
         since = next(sequence)
         new = function(old, *args, **kwargs)
         del old

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .. import backends, dtypes
+from ..autograd.forward import tangent_of
+from ..graph.modes import state
 from ..tensor import Tensor
-from .forward import tangent_of
-from .modes import state
 
 
 def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), rule: str = "") -> Tensor:

@@ -14,13 +14,13 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..backends import native
+from ..graph.errors import device_error, explain
+from ..graph.modes import state
+from ..graph.node import make
+from ..graph.op import Primitive, parameters
+from ..graph.version import InferenceVersion
 from ..tensor import Tensor, from_array
-from .errors import device_error, explain
-from .modes import state
-from .node import make
-from .op import Primitive, parameters
 from .out import write_out
-from .version import InferenceVersion
 
 _new = object.__new__
 _ndarray = backends.host.ndarray

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends
+from ..graph.engine import sum_to, walk
+from ..graph.modes import state
+from ..graph.node import Node, Output
+from ..graph.recorded import namespace
+from ..graph.views import View, replay
 from ..tensor import Tensor, edge_of, from_array, version_of
-from .engine import sum_to, walk
-from .modes import state
-from .node import Node, Output
-from .recorded import namespace
-from .views import View, replay
 
 
 class Level:
@@ -36,6 +36,33 @@ class Tangent:
 
     def __init__(self, value: Tensor, level: Level) -> None:
         self.value, self.level = value, level
+
+    def give_to(self, t: Tensor) -> Tensor:
+        """A fresh tensor with this tangent: `t` itself if it is a view, else another one before it."""
+        if t._view is None:
+            hidden, t = t, from_array(t._array, t._node, t._rg)
+            t._counter = version_of(hidden)
+            t._view = View(hidden, (), "", t._counter.value)
+        t._view.tangent = self
+        return t
+
+    @staticmethod
+    def record(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
+        """`op.record` where an input has a tangent."""
+        tensors = inputs[0] if op.variadic else inputs
+        tangents = [tangent_of(t) if state.forward and not state.inference else None for t in tensors]
+        primals = [primal_of(t) for t in tensors]
+        result = op.record([primals] if op.variadic else primals, attributes)
+        if op.vjp is None or all(t is None for t in tangents):
+            return result
+        several = result if isinstance(result, tuple) else (result,)
+        if not any(several[i]._array.dtype.kind in "fcV" for i in op.differentiable or range(len(several))):
+            return result
+        found = _tangents(op, primals, tangents, attributes, several)
+        made = [None if t is None else Tangent(t, state.level) for t in found]
+        _remember(tensors, primals, several, made)
+        given = tuple(r if t is None else t.give_to(r) for r, t in zip(several, made, strict=True))
+        return given if isinstance(result, tuple) else given[0]
 
 
 def tangent_of(t: Any) -> Tensor | None:
@@ -60,18 +87,6 @@ def primal_of(t: Any) -> Any:
     return primal
 
 
-def give(t: Any, tangent: Tangent | None) -> Any:
-    """A fresh tensor with a tangent: `t` itself if it is a view, else another one before it."""
-    if t is None or tangent is None:
-        return t
-    if t._view is None:
-        hidden, t = t, from_array(t._array, t._node, t._rg)
-        t._counter = version_of(hidden)
-        t._view = View(hidden, (), "", t._counter.value)
-    t._view.tangent = tangent
-    return t
-
-
 def check_shape(t: Tensor, tangent: Tensor) -> None:
     """Raise RuntimeError for a tangent of another shape than its tensor's."""
     if tangent._array.shape != t._array.shape:
@@ -94,25 +109,6 @@ def _remember(inputs: Sequence[Any], primals: list, results: tuple, tangents: li
         for value in node.saved
     )
     node.own_hooks().tangents = tuple(tangents)
-
-
-def with_tangents(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
-    """`op.record` where an input has a tangent."""
-    tensors = inputs[0] if op.variadic else inputs
-    tangents = [tangent_of(t) if state.forward and not state.inference else None for t in tensors]
-    primals = [primal_of(t) for t in tensors]
-    result = op.record([primals] if op.variadic else primals, attributes)
-    if op.vjp is None or all(t is None for t in tangents):
-        return result
-    several = result if isinstance(result, tuple) else (result,)
-    if not any(several[i]._array.dtype.kind in "fcV" for i in op.differentiable or range(len(several))):
-        return result
-    made = [
-        None if t is None else Tangent(t, state.level) for t in _tangents(op, primals, tangents, attributes, several)
-    ]
-    _remember(tensors, primals, several, made)
-    given = tuple(map(give, several, made))
-    return given if isinstance(result, tuple) else given[0]
 
 
 def _tangents(op: Any, primals: list, tangents: list, attributes: tuple, results: tuple) -> list[Tensor | None]:
