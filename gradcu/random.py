@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import backends, devices
+from .backends.batched import running
 from .tensor import Tensor, from_array
 
 __all__ = [
@@ -50,6 +51,10 @@ class Generator:
 
     @property
     def source(self) -> Any:
+        """What draws the numbers: the array library's own generator, or within a vmap one that minds the examples."""
+        return running.levels[-1].source(self._own()) if running.levels else self._own()
+
+    def _own(self) -> Any:
         """The array library's own generator, made when first needed."""
         if self._source is None:
             self._source = backends.for_device(self._device).random_source(self._seed)
@@ -76,7 +81,7 @@ class Generator:
     def get_state(self) -> Tensor:
         """Seed and position in the stream, a 1-d tensor of bytes on the CPU."""
         host = backends.host
-        words = [self._seed, *backends.for_device(self._device).random_state(self.source)]
+        words = [self._seed, *backends.for_device(self._device).random_state(self._own())]
         return from_array(host.array(words, dtype=host.uint64).view(host.uint8))
 
     def set_state(self, new_state: Tensor) -> None:

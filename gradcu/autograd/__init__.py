@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends
+from ..backends.batched import Level
 from ..graph import engine
 from ..graph.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
-from ..graph.op import registry
+from ..ops.batch import batch, outside
 from ..tensor import Tensor, edge_of, from_array
 from . import functional, grad_mode, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
@@ -156,12 +157,13 @@ def grad(
 
 
 def _batched(outputs: Roots, inputs: Roots, vectors: Any, retain: bool | None, options: dict) -> tuple[Any, ...]:
-    """`grad` for each of several gradients of the outputs, which lie along the first dimension of `vectors`."""
-    batches = (vectors,) if isinstance(vectors, Tensor) else tuple(vectors)
-    rows = list(zip(*(v.unbind(0) for v in batches)))
-    found = [grad(outputs, inputs, row, True, **options) for row in rows[:-1]]
-    found.append(grad(outputs, inputs, rows[-1], retain, **options))
-    return tuple(None if column[0] is None else registry["stack"](column, 0) for column in zip(*found))
+    """`grad` for several gradients of the outputs at once, which lie along the first dimension of `vectors`."""
+    given = (vectors,) if isinstance(vectors, Tensor) else tuple(vectors)
+    size = next(v.shape[0] for v in given if v is not None)
+    with Level(size, "different") as level:
+        rows = [None if v is None else batch.record((v,), (0, level.depth)) for v in given]
+        found = grad(outputs, inputs, rows, retain, **options)
+        return tuple(None if g is None else outside(g, 0, level) for g in found)
 
 
 def _several(tensors: Roots) -> tuple[Any, ...]:
@@ -226,7 +228,7 @@ def _roots(tensors: Sequence[Tensor | GradientEdge], grads: Any, create: bool) -
                 "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
                 f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
             )
-        if type(g._array) is not type(a):
+        if type(g._array) is not type(a) and g.device != t.device:
             raise RuntimeError(f"grad_output[{i}] is on {g.device}, but output[{i}] is on {t.device}")
         if g._array.dtype != a.dtype:
             g = g.to(t.dtype)

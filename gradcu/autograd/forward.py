@@ -166,7 +166,7 @@ def _declared(op: Any, primals: list, tangents: list, attributes: tuple, result:
         xp = backends.namespaces[type(result._array)]
         values = {name: v._array if isinstance(v, Tensor) else v for name, v in values.items()}
     values |= dict(zip(op.attributes, attributes, strict=True))
-    formula = op.jvp if xp is backends.host or xp is namespace else xp.guarded(op.jvp)
+    formula = op.jvp if xp is backends.host or xp is namespace else xp.guarded(op.jvp, op)
     made = formula(xp, *(values[name] for name in op.jvp.__code__.co_varnames[1 : op.jvp.__code__.co_argcount]))
     made = made if state.grad else from_array(made)
     return made if made._array.shape == result._array.shape else made.expand(result._array.shape)
@@ -200,7 +200,7 @@ def _diagonal(op: Any, primals: list, tangents: list, edges: list, attributes: t
             part = node.recorded(node, t.expand(shape), namespace)[i]
         else:
             a = t._array if t._array.shape == shape else xp.broadcast_to(t._array, shape)
-            part = (node.raw if xp is backends.host else xp.guarded(node.raw))(node, a, xp)[i]
+            part = (node.raw if xp is backends.host else node.guarded)(node, a, xp)[i]
             part = None if part is None else from_array(part)
         if part is not None:
             total = part if total is None else total + part

@@ -106,6 +106,8 @@ class FunctionNode(Node):
         results = node._run([None if one is None else from_array(one) for one in several])
         return [None if r is None else r._array for r in results]
 
+    guarded = raw
+
     @staticmethod
     def recorded(node: FunctionNode, g: Any, xp: Any) -> list[Any]:
         return node._run(g if node._outputs > 1 else [g])
@@ -370,7 +372,7 @@ class _Twice(Node):
     def raw(node: Node, g: Any, xp: Any) -> Any:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
-    raw0 = recorded = raw
+    raw0 = guarded = recorded = raw
 
 
 def once_differentiable(backward: Callable) -> Callable:

@@ -22,6 +22,14 @@ class _Namespaces(dict):
 
 
 namespaces: dict[type, Any] = _Namespaces({host.ndarray: host})
+
+
+def innermost(xp: Any, kind: type) -> Any:
+    """The namespace that takes arrays of another's and of a type: the one that is more vmaps deep."""
+    other = namespaces[kind]
+    return xp if xp.depth > other.depth else other
+
+
 #: the types that tensors hold as they are; anything else (NumPy scalars) becomes a 0-d array
 arrays: set[type] = {host.ndarray}
 

@@ -125,7 +125,10 @@ def properties(index: int) -> SimpleNamespace:
     return SimpleNamespace(name=told["name"].decode(), **{name: told.get(key) for name, key in names.items()})
 
 
-def guarded(function: Callable) -> Callable:
+depth = 0  # of no vmap
+
+
+def guarded(function: Callable, op: Any = None) -> Callable:
     """`function`, made to run on the device of the first array among its arguments, where there is a choice."""
     if device_count() == 1:
         return function

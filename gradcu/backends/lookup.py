@@ -7,15 +7,19 @@ import sys
 from typing import Any
 
 
+def declared(name: str) -> Any:
+    """The primitive of a name, None if there is none."""
+    from ..graph.op import registry
+
+    return registry.get(name)
+
+
 def lookup(name: str, library: Any, backend: str) -> Any:
     """A declared primitive, applied to raw arrays of the module `backend`, or what the library has; kept for next time.
 
     Raises AttributeError if there is neither.
     """
-    from ..graph.op import registry
-
-    module = sys.modules[backend]
-    primitive = registry.get(name)
+    module, primitive = sys.modules[backend], declared(name)
     if primitive is not None and not hasattr(library, name):
         found = functools.partial(primitive.forward, module)
     else:

@@ -20,6 +20,7 @@ from .memory import keep
 ndarray = np.ndarray
 generic = np.generic
 ufunc, asarray = np.ufunc, np.asarray
+depth = 0  # of no vmap
 
 # PyTorch computes infinities and NaN silently. This keeps NumPy's notices about them out of the user's sight where
 # they come from gradcu's own code, and leaves the user's NumPy as it is; np.errstate around every op would cost 0.9 us.
@@ -76,6 +77,8 @@ def matmul(x: Any, y: Any) -> Any:
         return matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
     if x.ndim <= 2 and y.ndim <= 2:
         return x.dot(y)
+    if x.shape[-1] == 1 and x.ndim > 1 and y.ndim > 1 and y.shape[-2] == 1:
+        return x * y  # outer products, which BLAS is slow at
     if y.ndim == 2:
         return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).dot(y).reshape(x.shape[:-1] + y.shape[1:])
     return np.matmul(x, y)

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..backends.batched import Level
 from ..ops import functions
-from ..random import get_rng_state, set_rng_state
+from ..ops.batch import batch, outside
 from ..tensor import Tensor
 from ..utils._pytree import flatten, spread, unflatten
 
@@ -23,12 +24,12 @@ def vmap(
     """A function that applies `func` to each slice of its inputs and stacks the results.
 
     in_dims: the dimension of each input to take slices along, None for inputs that all calls share: one for all, or a
-    tuple that follows the arguments. Keyword arguments are shared. out_dims: where the new dimension
-    of each result goes; None keeps the result of the first slice. randomness: "same" starts every call with one state
-    of the random numbers. chunk_size changes nothing.
+    tuple that follows the arguments. Keyword arguments are shared. out_dims: where the new dimension of each result
+    goes; None for results that are the same for all slices. randomness: whether random operations raise ("error"),
+    draw for each slice ("different") or once for all ("same"). chunk_size: how many slices at once; all, if None.
 
-    `func` is called in a loop, once per slice: what holds of it holds here (random numbers, `.item()`, branches on
-    values), and so does its cost.
+    `func` runs once, on tensors that look like one slice and hold all of them (`gradcu.backends.batched`). It can be a
+    derivative, or another vmap. What it cannot do is look at values: `.item()` and `if` on a tensor raise RuntimeError.
 
     Raises ValueError for dims that do not fit the inputs or results.
 
@@ -44,18 +45,58 @@ def vmap(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, dims = _inputs(name, in_dims, args)
-        count = _batch(name, in_dims, leaves, dims)
-        start = get_rng_state() if randomness == "same" else None
-        results, shape = [], None
-        for i in range(count):
-            if start is not None:
-                set_rng_state(start)
-            at = [t if d is None else t.select(d, i) for t, d in zip(leaves, dims, strict=True)]
-            found, shape = flatten(func(*unflatten(at, structure), **kwargs))
-            results.append(found)
-        return _outputs(name, out_dims, results, shape)
+        size = _batch_size(name, in_dims, leaves, dims)
+
+        def run(part: list[Any], count: int) -> tuple[list[Any], list[Any], Any]:
+            with Level(count, randomness) as level:
+                given = [
+                    t if d is None else batch.record((t,), (d % t.dim(), level.depth))
+                    for t, d in zip(part, dims, strict=True)
+                ]
+                results, shape = flatten(func(*unflatten(given, structure), **kwargs))
+                places = _places(name, out_dims, shape)
+                return [shown(name, r, d, level) for r, d in zip(results, places, strict=True)], places, shape
+
+        if chunk_size is None or chunk_size >= size:
+            results, _, shape = run(leaves, size)
+            return unflatten(results, shape)
+        chunks = []
+        for start in range(0, size, chunk_size):
+            count = min(chunk_size, size - start)
+            part = [t if d is None else t.narrow(d, start, count) for t, d in zip(leaves, dims, strict=True)]
+            found, places, shape = run(part, count)
+            chunks.append(found)
+        joined = [
+            several[0] if d is None else functions["cat"](several, d)
+            for d, several in zip(places, zip(*chunks, strict=True), strict=True)
+        ]
+        return unflatten(joined, shape)
 
     return wrapper
+
+
+def shown(name: str, result: Any, dim: int | None, level: Level) -> Any:
+    """A result of `func` with the axis of examples at `dim`; None: it must have none.
+
+    Raises ValueError where it cannot have it, or must not.
+    """
+    if not isinstance(result, Tensor):
+        if dim is None:
+            return result
+        raise ValueError(
+            f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(result)}. Did you mean to set "
+            "out_dims= to None for output?"
+        )
+    if dim is None:
+        if type(result._array) is not level.kind:
+            return result
+        if not result._array.whole:
+            raise ValueError(f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None")
+        return outside(result, 0, level).select(0, 0)
+    n = result.dim() + 1
+    if not -n <= dim < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    return outside(result, dim % n, level)
 
 
 def _inputs(name: str, in_dims: Any, args: tuple) -> tuple[list[Any], Any, list[Any]]:
@@ -98,7 +139,7 @@ def _inputs(name: str, in_dims: Any, args: tuple) -> tuple[list[Any], Any, list[
     return leaves, structure, dims
 
 
-def _batch(name: str, in_dims: Any, leaves: list[Any], dims: list[Any]) -> int:
+def _batch_size(name: str, in_dims: Any, leaves: list[Any], dims: list[Any]) -> int:
     """The length of the dimension that is sliced."""
     sizes = [t.shape[d] for t, d in zip(leaves, dims, strict=True) if d is not None]
     if not sizes:
@@ -108,33 +149,21 @@ def _batch(name: str, in_dims: Any, leaves: list[Any], dims: list[Any]) -> int:
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the "
             "mapped dimension"
         )
-    if not sizes[0]:
-        raise ValueError(f"vmap({name}): the mapped dimension has size 0, so there is no result to take the shape of")
     return sizes[0]
 
 
-def _outputs(name: str, out_dims: Any, results: list[list[Any]], shape: Any) -> Any:
+def _places(name: str, out_dims: Any, shape: Any) -> list[Any]:
+    """Where the new dimension of each result goes."""
     dims = spread(out_dims, shape)
     if dims is None:
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of "
             f"`outputs`. out_dims has structure {flatten(out_dims)[1]} but outputs has structure {shape}."
         )
-    stacked = []
-    for d, values in zip(dims, zip(*results, strict=True), strict=True):
-        if d is None:
-            stacked.append(values[0])
-            continue
-        if not isinstance(d, int):
+    for d in dims:
+        if d is not None and not isinstance(d, int):
             raise ValueError(
                 f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of "
                 "ints representing where in the outputs the vmapped dimension should appear."
             )
-        for value in values:
-            if not isinstance(value, Tensor):
-                raise ValueError(
-                    f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)}. Did you mean to "
-                    "set out_dims= to None for output?"
-                )
-        stacked.append(functions["stack"](values, d))
-    return unflatten(stacked, shape)
+    return dims

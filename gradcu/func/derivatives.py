@@ -11,15 +11,16 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import autograd, backends
+from .. import autograd
 from ..autograd import forward_ad
 from ..autograd.forward import primal_of, tangent_of, zeros_like
-from ..graph import engine
+from ..backends.batched import Level, running
 from ..graph.modes import enable_grad, state
 from ..graph.node import Output
 from ..ops import functions
+from ..ops.batch import batch, lift, outside
 from ..ops.index import alias
-from ..tensor import Tensor, edge_of, from_array
+from ..tensor import Tensor, edge_of
 from ..utils._pytree import Structure, flatten, tree_map, unflatten
 
 
@@ -34,6 +35,8 @@ class _Run:
         """The input that stands for `t`."""
         if not isinstance(t, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
+        if running.levels and type(t._array) is not running.levels[-1].kind:
+            t = lift.record((t,), (running.levels[-1].depth,))  # the same for all examples, unlike its gradient
         if self.record and edge_of(t) is not None:
             with enable_grad():
                 return alias.record((t,), (...,))
@@ -84,26 +87,19 @@ class _Run:
         )
         return [self.release(g) for g in found] if create else list(found)
 
-    def rows(self, result: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """The Jacobians of one result by the inputs."""
-        shapes = [(*result.shape, *t.shape) for t in inputs]
-        edge, n = edge_of(result), result.numel()
-        if edge is None or not n:
-            return [t.new_zeros(shape) for t, shape in zip(inputs, shapes, strict=True)]
-        if self.leads_on(result) or state.level is not None:
-            found = [self.pull([result], inputs, [one]) for one in _basis(result)]
-            return [functions["stack"](r).reshape(s) for r, s in zip(zip(*found, strict=True), shapes, strict=True)]
-        xp, edges = backends.namespaces[type(result._array)], [edge_of(t) for t in inputs]
-        ones = xp.reshape(xp.eye(n, dtype=result._array.dtype), (n, *result.shape))
-        ways = engine.paths([edge], edges)
-        walked = [
-            engine.walk([edge], [ones[i, ...]], retain=True, create=False, captures=edges, ways=ways) for i in range(n)
-        ]
-        jacobians = []
-        for t, several, shape in zip(inputs, zip(*walked, strict=True), shapes, strict=True):
-            parts = [xp.zeros_like(t._array) if g is None else g for g in several]
-            jacobians.append(from_array(xp.reshape(xp.stack(parts), shape)))
-        return jacobians
+    def rows(self, result: Tensor, inputs: Sequence[Tensor], chunk_size: int | None = None) -> list[Tensor]:
+        """The Jacobians of one result by the inputs: one walk, or one for each `chunk_size` rows."""
+        n = result.numel()
+        if edge_of(result) is None or not n:
+            return [t.new_zeros((*result.shape, *t.shape)) for t in inputs]
+        parts = [self.pull([result], inputs, [seeds]) for seeds in _basis(result, 0)] if n == 1 else []
+        for start in range(0, n if n > 1 else 0, chunk_size or n):
+            seeds = _basis(result, slice(start, start + (chunk_size or n)))
+            with Level(len(seeds), "different") as level:
+                found = self.pull([result], inputs, [batch.record((seeds,), (0, level.depth))])
+                parts.append([outside(g, 0, level) for g in found])
+        joined = parts[0] if len(parts) == 1 else [functions["cat"](p) for p in zip(*parts, strict=True)]
+        return [g.reshape((*result.shape, *t.shape)) for g, t in zip(joined, inputs, strict=True)]
 
 
 def _chosen(argnums: Any, args: tuple) -> tuple[int, ...]:
@@ -353,14 +349,10 @@ def linearize(func: Callable, *primals: Any) -> tuple[Any, Callable]:
     return value, along
 
 
-def _basis(t: Tensor) -> list[Tensor]:
-    """The tensors of its shape with a one in one place each."""
+def _basis(t: Tensor, rows: Any) -> Tensor:
+    """Tensors of a shape with a one in one place each, along a new first dimension; those of some places alone."""
     n = t.numel()
-    return list(functions["eye"](n, dtype=t.dtype, device=t.device).reshape(n, *t.shape).unbind(0)) if n else []
-
-
-def _stacked(rows: list[Tensor], shape: tuple[int, ...], dim: int, like: Tensor) -> Tensor:
-    return functions["stack"](rows, dim).reshape(shape) if rows else like.new_zeros(shape)
+    return functions["eye"](n, dtype=t.dtype, device=t.device)[rows].reshape((-1, *t.shape))
 
 
 def jacrev(
@@ -369,7 +361,7 @@ def jacrev(
     """A function that returns the Jacobian of `func`, row by row in reverse mode: for few results of many inputs.
 
     The Jacobian of a result by an input has the shape of the one followed by that of the other; trees of results hold
-    trees of inputs. has_aux: as for `grad`. chunk_size changes nothing: rows are computed one at a time.
+    trees of inputs. has_aux: as for `grad`. chunk_size: how many rows to compute at once; all, if None.
 
     >>> jacrev(lambda x: x**2)(tensor([1.0, 2.0]))
     tensor([[2., 0.],
@@ -387,7 +379,7 @@ def jacrev(
         if has_aux:
             result, aux = _with_aux(result, where)
         results, shape = _tensors(result, where)
-        jacobians = [unflatten(run.rows(r, inputs), structure) for r in results]
+        jacobians = [unflatten(run.rows(r, inputs, chunk_size), structure) for r in results]
         found = unflatten(jacobians, shape)
         return (found, tree_map(run.release, aux)) if has_aux else found
 
@@ -427,23 +419,26 @@ def jacfwd(
             of_picked, points, Structure(tuple, (), (structure,)), has_aux, "jvp(f, primals, tangents)"
         )
         results, shape = flatten(value)
-        columns: list[list[list[Tensor]]] = [[] for _ in points]
-        for i, p in enumerate(points):
-            others = [zeros_like(q) for q in points]
-            for one in _basis(p):
-                others[i] = one
-                columns[i].append(flatten(push(others))[0])
-        jacobians = [
-            unflatten(
-                [_stacked([c[k] for c in columns[i]], (*r.shape, *p.shape), -1, r) for i, p in enumerate(points)],
-                structure,
-            )
-            for k, r in enumerate(results)
-        ]
+        columns = [_columns(push, points, i, results, chunk_size) for i in range(len(points))]
+        jacobians = [unflatten([c[k] for c in columns], structure) for k in range(len(results))]
         found = unflatten(jacobians, shape)
         return (found, *aux) if has_aux else found
 
     return wrapper
+
+
+def _columns(push: Callable, points: list, i: int, results: list, chunk_size: int | None) -> list[Tensor]:
+    """The Jacobians of the results by one of the points, by the derivatives along its basis."""
+    p, n = points[i], points[i].numel()
+    along: list[Any] = [zeros_like(q) for q in points]
+    parts = []
+    for start in range(0, n, chunk_size or n or 1):
+        seeds = _basis(p, slice(start, start + (chunk_size or n)))
+        with Level(len(seeds), "different") as level:
+            along[i] = batch.record((seeds,), (0, level.depth))
+            parts.append([outside(t, t.dim(), level) for t in flatten(push(along))[0]])
+    joined = [functions["cat"](several, -1) for several in zip(*parts, strict=True)]
+    return [t.reshape((*r.shape, *p.shape)) for t, r in zip(joined or map(zeros_like, results), results, strict=True)]
 
 
 def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:

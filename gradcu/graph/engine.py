@@ -128,7 +128,7 @@ def _walk(
                 results = node.raw(node, g, xp)
             else:
                 xp = _namespaces[kind]
-                results = (xp.guarded(node.raw) if kind in _arrays else node.raw0)(node, g, xp)
+                results = (node.guarded if kind in _arrays else node.raw0)(node, g, xp)
         if node.shapes is not None:
             results = [
                 r if shape is None or r is None or r.shape == shape else sum_to(r, shape, xp)
@@ -372,7 +372,7 @@ def call_node(node: Node, grads: tuple[Any, ...]) -> Any:
         results = node.recorded(node, g, xp)
     else:
         xp = _namespaces[type(next(one for one in given if one is not None))]
-        results = node.raw(node, g, xp)
+        results = (node.raw if xp is _host else node.guarded)(node, g, xp)
     if node.shapes is not None:
         results = [r if s is None or r is None else sum_to(r, s, xp) for r, s in zip(results, node.shapes)]
     wrapped = tuple(wrap(r, create) for r in results)

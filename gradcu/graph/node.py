@@ -66,8 +66,9 @@ class Node(metaclass=NodeType):
     """`grad_fn` of a tensor. Subclasses, one per operation and set of inputs to differentiate, say how.
 
     `raw(node, g, xp)` maps the gradient of the result to those of the inputs on raw arrays, `raw0` on NumPy scalars
-    (which 0-d arrays become as they are computed with), and `recorded` on tensors, when a graph of the backward is
-    made. Those of declared operations are written when first needed.
+    (which 0-d arrays become as they are computed with), `guarded` on arrays of other libraries than NumPy, and
+    `recorded` on tensors, when a graph of the backward is made. Those of declared operations are written when first
+    needed.
     """
 
     __slots__ = ("__weakref__", "edges", "hooks", "order", "output_version", "saved", "shapes", "version")
@@ -139,7 +140,7 @@ class Node(metaclass=NodeType):
         return -self.order
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("raw", "raw0", "recorded"):
+        if name in ("raw", "raw0", "guarded", "recorded"):
             function = type(self).write(name)
             setattr(type(self), name, staticmethod(function))
             return function
@@ -155,6 +156,11 @@ class Node(metaclass=NodeType):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(f"_saved_{name}" for name in self.saved_names)]
+
+
+def by_hand(node: Any, g: Any, xp: Any) -> Any:
+    """`guarded` of nodes whose `raw` is written by hand."""
+    return xp.guarded(lambda xp, g: node.raw(node, g, xp))(xp, g)
 
 
 def by_array(node: Any, g: Any, xp: Any) -> Any:

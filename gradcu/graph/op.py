@@ -35,7 +35,8 @@ from .version import InferenceVersion
 from .views import mark_view
 from .written import parameters, rebuild, write_backward, write_record
 
-_host, _namespaces = backends.host, backends.namespaces
+_host, innermost = backends.host, backends.innermost
+_ndarray = _host.ndarray
 
 #: how PyTorch calls what formulas call x, y, out, axis, ... in `_saved_*`
 _SHOWN = {"x": "self", "y": "other", "out": "result", "axis": "dim", "keepdims": "keepdim"}
@@ -125,7 +126,7 @@ class Primitive:
             self.record = write_record(self)  # type: ignore[method-assign]
             return self.record(inputs, attributes)
         tensors = inputs[0] if self.variadic else inputs
-        arrays, edges, mask, scalars, counted, bit, kind = [], [], 0, 0, False, 1, None
+        arrays, edges, mask, scalars, counted, bit, xp = [], [], 0, 0, False, 1, _host
         for t in tensors:
             if isinstance(t, Tensor):
                 a = t._array
@@ -144,16 +145,19 @@ class Primitive:
                     edge = t
                     mask |= bit
                 edges.append(edge)
-                if kind is None:
-                    kind = type(a)
+                if type(a) is not _ndarray:
+                    xp = innermost(xp, type(a))
             else:
                 scalars |= bit
                 arrays.append(t)
                 edges.append(None)
             bit <<= 1
-        xp = _namespaces[kind] if kind is not None else _host
+        if xp.depth:
+            lifted = xp.bring(tensors)
+            if lifted is not None:
+                return self.record([lifted] if self.variadic else lifted, attributes)
         try:
-            forward = self.on_host if xp is _host else xp.guarded(self.forward)
+            forward = self.on_host if xp is _host else xp.guarded(self.forward, self)
             result = forward(xp, arrays, *attributes) if self.variadic else forward(xp, *arrays, *attributes)
         except Exception as error:
             raise explain(self.name, tensors, error) from error

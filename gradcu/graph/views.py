@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tensor import Tensor, edge_of, version_of
 from .modes import state
-from .node import Node, Output, by_array, make
+from .node import Node, Output, by_array, by_hand, make
 from .version import InferenceVersion
 
 
@@ -102,7 +102,7 @@ class CopySlices(Node):
     own: Any  # the gradient that the change before left to this one, to write in
     steps: tuple
     order_of_axes: tuple[int, ...] | None
-    raw0 = staticmethod(by_array)
+    raw0, guarded = staticmethod(by_array), staticmethod(by_hand)
 
     @staticmethod
     def raw(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:

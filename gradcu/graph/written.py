@@ -31,10 +31,10 @@ def write_record(op: Any) -> Callable:
 
         def record(inputs, attributes=()):
             x, y, = inputs
-            mask, scalars, counted, xp = 0, 0, False, None
+            mask, scalars, counted, xp = 0, 0, False, host
             if isinstance(x, Tensor):
                 x_array = x._array
-                xp = xp or namespaces[type(x_array)]
+                if type(x_array) is not ndarray: xp = innermost(xp, type(x_array))
                 if x._view is None: x_edge = x._node
                 elif x._view.tangent is None: x_edge = x._view.edge(x)
                 else: return x._view.tangent.record(op, inputs, attributes)
@@ -45,8 +45,10 @@ def write_record(op: Any) -> Callable:
                 x_array, x_edge = x, None
                 scalars |= 1
             ...
-            xp = xp or host
-            try: result = (forward if xp is host else xp.guarded(forward))(xp, x_array, y_array)
+            if xp.depth:
+                lifted = xp.bring(inputs)
+                if lifted is not None: return record(lifted, attributes)
+            try: result = (forward if xp is host else xp.guarded(forward, op))(xp, x_array, y_array)
             except Exception as error: raise explain(name, inputs, error) from error
             out = from_array(result)
             if mask and state.grad:
@@ -63,13 +65,13 @@ def write_record(op: Any) -> Callable:
     lines = [
         "def record(inputs, attributes=()):",
         f"    {', '.join(op.inputs)}, = inputs",
-        "    mask, scalars, counted, xp = 0, 0, False, None",
+        "    mask, scalars, counted, xp = 0, 0, False, host",
     ]
     for i, x in enumerate(op.inputs):
         lines += [
             f"    if isinstance({x}, Tensor):",
             f"        {x}_array = {x}._array",
-            f"        xp = xp or namespaces[type({x}_array)]",
+            f"        if type({x}_array) is not ndarray: xp = innermost(xp, type({x}_array))",
             f"        if {x}._view is None: {x}_edge = {x}._node",
             f"        elif {x}._view.tangent is None: {x}_edge = {x}._view.edge({x})",
             f"        else: return {x}._view.tangent.record(op, inputs, attributes)",
@@ -86,9 +88,11 @@ def write_record(op: Any) -> Callable:
     if op.attributes:
         lines.append(f"    {', '.join(op.attributes)}, = attributes")
     lines += [
-        "    xp = xp or host",
+        "    if xp.depth:",
+        "        lifted = xp.bring(inputs)",
+        "        if lifted is not None: return record(lifted, attributes)",
         "    try:",
-        f"        result = (forward if xp is host else xp.guarded(forward))(xp, {arrays}{settings})",
+        f"        result = (forward if xp is host else xp.guarded(forward, op))(xp, {arrays}{settings})",
         "    except Exception as error:",
         "        raise explain(name, inputs, error) from error",
         "    out = from_array(result)",
@@ -111,7 +115,8 @@ def write_record(op: Any) -> Callable:
     lines.append("    return out")
     scope = {
         "Tensor": Tensor,
-        "namespaces": backends.namespaces,
+        "innermost": backends.innermost,
+        "ndarray": backends.host.ndarray,
         "host": backends.host,
         "forward": op.forward,
         "explain": explain,
@@ -157,9 +162,10 @@ def write_backward(
             return f0(xp, g, y._array), f1(xp, g, x._array)
 
     `raw0` is the same for 0-d results, whose gradients are NumPy scalars on the CPU: with scalars as partners (`[()]`)
-    they are an order faster than with 0-d arrays. `recorded` hands over the saved tensors themselves.
+    they are an order faster than with 0-d arrays. `guarded` lets the namespace run each formula. `recorded` hands over
+    the saved tensors themselves.
     """
-    inner = {"raw": "._array", "raw0": "._array[()]", "recorded": ""}[way]
+    inner = {"raw": "._array", "guarded": "._array", "raw0": "._array[()]", "recorded": ""}[way]
     lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: saved = reopen(node)"]
     if wanted:
         lines.append(f"{', '.join(wanted)}{',' if len(wanted) == 1 else ''} = saved")
@@ -188,6 +194,7 @@ def write_backward(
         elif n == "out":
             value[n] = {
                 "raw": "out",
+                "guarded": "out",
                 "raw0": "out" if op.outputs != 1 else "out[()]",
                 "recorded": "rebuild(node, out)",
             }[way]
@@ -201,12 +208,13 @@ def write_backward(
             calls.append("None")
         else:
             names = ("needs" if n == "needs" else value[n] for n in parameters(f)[2:])
-            calls.append(f"f{i}(xp, g{''.join(', ' + n for n in names)})")
+            called = f"xp.guarded(f{i}, op)" if way == "guarded" else f"f{i}"
+            calls.append(f"{called}(xp, g{''.join(', ' + n for n in names)})")
     result = calls[0] if joint else f"({', '.join(calls)},)"
     if conjugate:
         result = f"[None if r is None else xp.conj(r) for r in {result}]"
     lines.append(f"return {result}")
-    scope: dict[str, Any] = {"stale": stale, "reopen": reopen, "rebuild": rebuild, "needs": needs}
+    scope: dict[str, Any] = {"stale": stale, "reopen": reopen, "rebuild": rebuild, "needs": needs, "op": op}
     scope |= {"kernel": kernel, "small": native.SMALL, "host": backends.host}
     scope.update({f"f{i}": f for i, f in enumerate(formulas)})
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)

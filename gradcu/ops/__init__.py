@@ -5,6 +5,7 @@ from . import (
     adaptive_pool,
     arithmetic,
     attention,
+    batch,
     choose,
     compare,
     complex,
