@@ -39,9 +39,9 @@ class LazyModuleMixin(Module):
         self.__class__ = self.cls_to_become  # type: ignore[assignment]
         return self(*args, **kwargs)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Any:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         waiting = [name for name, t in self._buffers.items() if isinstance(t, UninitializedBuffer)]
-        super()._apply(fn)
+        super()._apply(fn, recurse)
         for name in waiting:  # buffers are replaced
             self._buffers[name].__class__ = UninitializedBuffer
         return self
