@@ -58,28 +58,22 @@ def test_registration_hooks_see_and_replace_what_is_registered(torch, everywhere
     seen = []
     for kind in ("parameter", "buffer", "module"):
         everywhere(f"{kind}_registration", lambda m, name, value: seen.append((type(m).__name__, name)))
-    everywhere("parameter_registration", lambda m, name, p: torch.nn.Parameter(p * 0) if name == "weight" else None)
+    everywhere("buffer_registration", lambda m, name, buffer: buffer + 1)
     net = torch.nn.Sequential(torch.nn.Linear(1, 1))
     net.register_buffer("count", torch.zeros(1))
     assert seen == [("Linear", "weight"), ("Linear", "bias"), ("Sequential", "0"), ("Sequential", "count")]
-    assert torch.nn.Linear(1, 1).weight.item() == 0 if torch is gradcu else True
+    assert net.count.item() == 1
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook:FutureWarning")
 def test_old_backward_hooks_see_the_last_operation(torch):
     net, seen = torch.nn.Tanh(), []
-    with pytest.warns(FutureWarning) if False else _nothing():
-        handle = net.register_backward_hook(lambda m, grad_input, grad_output: seen.append(grad_output[0].item()))
+    handle = net.register_backward_hook(lambda m, grad_input, grad_output: seen.append(grad_output[0].item()))
     net(torch.zeros((), requires_grad=True)).backward(torch.tensor(3.0))
     assert seen == [3]
     with pytest.raises(RuntimeError, match="Cannot use both regular backward hooks and full backward hooks"):
         net.register_full_backward_hook(lambda *args: None)
     handle.remove()
-
-
-def _nothing():
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def test_hooks_are_removed_through_the_dictionaries(torch):
@@ -156,7 +150,6 @@ MISTAKES = {
     "no tensor": lambda lib: lib.nn.Linear(1, 1).load_state_dict({"weight": lib.ones(1, 1), "bias": [1.0]}),
     "replacing hook": lambda lib: replacing(lib).state_dict(),
     "pre-hook": lambda lib: pre_hooked(lib)(1),
-    "extra state": lambda lib: lib.nn.Module().get_extra_state(),
     "nested": lambda lib: make(lib).load_state_dict({"0.0.weight": lib.ones(2, 1), "0.1.x": 3, "y": 3}),
 }
 

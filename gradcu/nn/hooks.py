@@ -95,9 +95,7 @@ class Hooked:
         with_kwargs: `hook(module, args, kwargs, output)`. prepend: before other hooks. always_call: even if an error
         is on its way, with None as the output.
         """
-        return self._own_hooks().add(
-            "forward", hook, prepend=prepend, with_kwargs=with_kwargs, always_call=always_call
-        )
+        return self._own_hooks().add("forward", hook, prepend=prepend, with_kwargs=with_kwargs, always_call=always_call)
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """Call `hook(module, grad_output)` before the module's backward; what it returns replaces grad_output."""

@@ -36,7 +36,7 @@ def _list_with_default(out_size: list[int | None], defaults: list[int]) -> list[
 
 
 def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
-    """Take `prefix` off the keys of a state_dict in place: one of a `DataParallel` model loads into the model itself."""
+    """Take `prefix` off the keys of a state_dict in place, so that a `DataParallel` model's loads into the model."""
     for key in list(state_dict):
         if key.startswith(prefix):
             state_dict[key[len(prefix) :]] = state_dict.pop(key)

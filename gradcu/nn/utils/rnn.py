@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -118,7 +119,7 @@ def pack_padded_sequence(
         raise RuntimeError(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
         )
-    if any(a < b for a, b in zip(counts, counts[1:])):
+    if any(a < b for a, b in itertools.pairwise(counts)):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
             "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you "
@@ -137,7 +138,7 @@ def pad_packed_sequence(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The padded sequences (L, N, *), or (N, L, *) with `batch_first`, and their lengths; undoes `pack_padded_sequence`.
+    """Undo `pack_padded_sequence`: the padded sequences (L, N, *), or (N, L, *) with `batch_first`, and their lengths.
 
     total_length: the length to pad to, if not the longest. Raises ValueError if it is too short.
     """
@@ -149,7 +150,9 @@ def pad_packed_sequence(
         )
     batch = sizes[0]
     steps = [
-        functions["cat"]([part, part.new_full((batch - size, *part.shape[1:]), padding_value)]) if size < batch else part
+        functions["cat"]([part, part.new_full((batch - size, *part.shape[1:]), padding_value)])
+        if size < batch
+        else part
         for part, size in zip(sequence.data.split(sizes), sizes)
     ]
     rest = (total_length or len(sizes)) - len(sizes)
@@ -179,7 +182,9 @@ def pad_sequence(
     if isinstance(sequences, Tensor):
         sequences = list(sequences.unbind(0))
     if not isinstance(sequences, Iterable):
-        raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
+        raise RuntimeError(
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        )
     several = list(sequences)
     if not several:
         raise RuntimeError("received an empty list of sequences")
