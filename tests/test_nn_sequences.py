@@ -55,7 +55,7 @@ def test_lists_of_sequences(torch):
 PACKED_WRONGLY = {
     "not sorted": lambda lib: pack(lib, [2, 3, 1], enforce_sorted=True),
     "empty sequence": lambda lib: pack(lib, [2, 1, 0]),
-    "batch": lambda lib: pack(lib, [2, 1]),
+    "batch": lambda lib: pack(lib, [2, 1], enforce_sorted=True),
     "none": lambda lib: lib.nn.utils.rnn.pad_sequence([]),
     "too short": lambda lib: lib.nn.utils.rnn.pad_packed_sequence(pack(lib, [5, 3, 1])[1], total_length=4),
     "features": lambda lib: lib.nn.GRU(3, 2).double()(pack(lib, [5, 3, 1])[1]),

@@ -37,9 +37,7 @@ class Hooks:
                     "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
                     "only one of them."
                 )
-        handle = Handle(getattr(self, name), hook)
-        if prepend:
-            getattr(self, name).move_to_end(handle.id, last=False)
+        handle = Handle(getattr(self, name), hook, prepend)
         for mark, set_ in marks.items():
             if set_:
                 getattr(self, mark).add(handle.id)

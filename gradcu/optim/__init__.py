@@ -1,6 +1,6 @@
 """`gradcu.optim`: optimizers, and schedules of their learning rates."""
 
-from . import lr_scheduler as lr_scheduler
+from . import lr_scheduler as lr_scheduler, swa_utils as swa_utils
 from .adafactor import Adafactor as Adafactor
 from .adam import Adam as Adam, AdamW as AdamW
 from .adaptive import (
