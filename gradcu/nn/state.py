@@ -62,7 +62,8 @@ class Stateful:
                 FutureWarning,
                 stacklevel=2,
             )
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            destination, prefix, keep_vars = given
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
@@ -214,7 +215,7 @@ class Stateful:
         elif isinstance(own, Parameter):
             if not isinstance(given, Parameter):
                 given = Parameter(given, requires_grad=own.requires_grad)
-            self._parameters[name] = given.requires_grad_(own.requires_grad)  # type: ignore[assignment]
+            self._parameters[name] = given.requires_grad_(own.requires_grad)
         else:
             self._buffers[name] = given
         return ""

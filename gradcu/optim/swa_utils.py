@@ -87,10 +87,11 @@ class AveragedModel(Module):
     @no_grad()
     def update_parameters(self, model: Module) -> None:
         """Take the model's parameters into the averages; the first time they are copied."""
-        averaged, current = list(self.module.parameters()), list(model.parameters())
+        averaged: list[Tensor] = list(self.module.parameters())
+        current: list[Tensor] = list(model.parameters())
         buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
         if self.use_buffers:
-            averaged, current = averaged + [b for b, _ in buffers], current + [b for _, b in buffers]  # type: ignore[operator]
+            averaged, current = averaged + [b for b, _ in buffers], current + [b for _, b in buffers]
         pairs = [(a.detach(), c.detach().to(a.device)) for a, c in zip(averaged, current)]
         if not self.n_averaged.item():
             for a, c in pairs:

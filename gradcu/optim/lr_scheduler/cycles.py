@@ -207,7 +207,7 @@ class OneCycleLR(_Momentum):
         bounds = [top - 1, 2 * top - 2, self.total_steps - 1] if three_phase else [top - 1, self.total_steps - 1]
         rates = ["initial_lr", "max_lr", "initial_lr", "min_lr"] if three_phase else ["initial_lr", "max_lr", "min_lr"]
         momenta = ["max_momentum", "base_momentum", "max_momentum", "max_momentum"]
-        self._schedule_phases = [
+        self._schedule_phases: list[dict[str, Any]] = [
             {
                 "end_step": end, "start_lr": rates[i], "end_lr": rates[i + 1],
                 "start_momentum": momenta[i], "end_momentum": momenta[i + 1],
@@ -234,7 +234,7 @@ class OneCycleLR(_Momentum):
             raise ValueError(f"Tried to step {t} times. The specified number of total steps is {self.total_steps}")
         start, phases = 0.0, self._schedule_phases
         for phase in phases:
-            end: Any = phase["end_step"]
+            end = phase["end_step"]
             if t <= end or phase is phases[-1]:
                 break
             start = end
