@@ -294,3 +294,36 @@ def test_numbers_become_tuples(torch):
     utils = importlib.import_module(f"{torch.__name__}.nn.modules.utils")
     assert (utils._pair(3), utils._triple([1, 2, 3]), utils._ntuple(5)(0)) == ((3, 3), (1, 2, 3), (0,) * 5)
     assert utils._reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
+
+
+# --- what layers offer beside their forward ---
+
+
+def test_bags_over_the_rows_of_a_matrix(torch):
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    bag = torch.nn.EmbeddingBag.from_pretrained(rows, mode="sum")
+    assert bag(torch.tensor([[0, 1]])).tolist() == [[4, 6]]
+    assert not bag.weight.requires_grad
+    assert torch.nn.EmbeddingBag.from_pretrained(rows, freeze=False).weight.requires_grad
+    with pytest.raises(AssertionError, match="2-dimensional"):
+        torch.nn.EmbeddingBag.from_pretrained(rows[0])
+
+
+def test_lazy_parameters_are_told_apart(torch):
+    parameter = importlib.import_module(f"{torch.__name__}.nn.parameter")
+    assert parameter.is_lazy(torch.nn.LazyLinear(2).weight)
+    assert not parameter.is_lazy(torch.nn.Linear(1, 2).weight)
+
+
+def test_a_choice_of_attention_changes_no_result(torch):
+    attention = importlib.import_module(f"{torch.__name__}.nn.attention")
+    x = torch.ones(1, 2, 3, 4)
+    plain = torch.nn.functional.scaled_dot_product_attention(x, x, x)
+    with attention.sdpa_kernel(attention.SDPBackend.MATH):
+        assert torch.nn.functional.scaled_dot_product_attention(x, x, x).tolist() == plain.tolist()
+
+
+def test_dictionaries_of_parameters_are_sorted_unless_ordered(torch):
+    values = {"b": torch.ones(1), "a": torch.ones(2)}
+    assert list(torch.nn.ParameterDict(values)) == ["a", "b"]
+    assert list(torch.nn.ParameterDict(values.items())) == ["b", "a"]

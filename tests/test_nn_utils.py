@@ -109,12 +109,11 @@ def test_modules_are_made_without_values(torch):
         torch.nn.utils.skip_init(torch.nn.ReLU)
 
 
-def test_weights_of_convolutions_change_their_order_of_memory(torch):
+def test_memory_formats_change_no_weight(torch):
     layer = torch.nn.Conv2d(2, 3, 2)
     weight = layer.weight.tolist()
-    torch.nn.utils.convert_conv2d_weight_memory_format(layer, torch.channels_last)
-    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
-    assert layer.weight.tolist() == weight
+    assert torch.nn.utils.convert_conv2d_weight_memory_format(layer, torch.channels_last) is layer
+    assert layer.to(memory_format=torch.channels_last).weight.tolist() == weight
 
 
 # --- weight and spectral normalization ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -16,17 +15,17 @@ class Hooks:
     """The hooks of one module, by number; most modules have none of these."""
 
     def __init__(self) -> None:
-        self.forward_pre: OrderedDict[int, Callable] = OrderedDict()
-        self.forward: OrderedDict[int, Callable] = OrderedDict()
+        self.forward_pre: dict[int, Callable] = {}
+        self.forward: dict[int, Callable] = {}
         self.with_kwargs: set[int] = set()  # numbers of forward hooks and pre-hooks
         self.always_call: set[int] = set()
-        self.backward_pre: OrderedDict[int, Callable] = OrderedDict()
-        self.backward: OrderedDict[int, Callable] = OrderedDict()
-        self.result_backward: OrderedDict[int, Callable] = OrderedDict()  # those of `register_backward_hook`
-        self.state_dict_pre: OrderedDict[int, Callable] = OrderedDict()
-        self.state_dict_post: OrderedDict[int, tuple[Callable, bool]] = OrderedDict()  # hook, may replace
-        self.load_pre: OrderedDict[int, tuple[Callable, bool]] = OrderedDict()  # hook, with_module
-        self.load_post: OrderedDict[int, Callable] = OrderedDict()
+        self.backward_pre: dict[int, Callable] = {}
+        self.backward: dict[int, Callable] = {}
+        self.result_backward: dict[int, Callable] = {}  # those of `register_backward_hook`
+        self.state_dict_pre: dict[int, Callable] = {}
+        self.state_dict_post: dict[int, tuple[Callable, bool]] = {}  # hook, may replace
+        self.load_pre: dict[int, tuple[Callable, bool]] = {}  # hook, with_module
+        self.load_post: dict[int, Callable] = {}
 
     def add(self, name: str, hook: Any, *, prepend: bool = False, **marks: bool) -> Handle:
         """Register under `name`; `marks` says into which sets the hook's number goes."""
@@ -47,10 +46,10 @@ class Hooks:
 #: the hooks that run for every module, once there were any
 everywhere: Hooks | None = None
 #: the hooks on registering, by what is registered: each `hook(module, name, value)` may return another value
-registration: dict[str, OrderedDict[int, Callable]] = {
-    "parameter": OrderedDict(),
-    "buffer": OrderedDict(),
-    "module": OrderedDict(),
+registration: dict[str, dict[int, Callable]] = {
+    "parameter": {},
+    "buffer": {},
+    "module": {},
 }
 
 
@@ -118,20 +117,28 @@ class Hooked:
     # As scripts read and clear them.
 
     @property
-    def _forward_pre_hooks(self) -> OrderedDict[int, Callable]:
+    def _forward_pre_hooks(self) -> dict[int, Callable]:
         return self._own_hooks().forward_pre
 
     @property
-    def _forward_hooks(self) -> OrderedDict[int, Callable]:
+    def _forward_hooks(self) -> dict[int, Callable]:
         return self._own_hooks().forward
 
     @property
-    def _backward_pre_hooks(self) -> OrderedDict[int, Callable]:
+    def _backward_pre_hooks(self) -> dict[int, Callable]:
         return self._own_hooks().backward_pre
 
     @property
-    def _backward_hooks(self) -> OrderedDict[int, Callable]:
+    def _backward_hooks(self) -> dict[int, Callable]:
         return self._own_hooks().backward
+
+    @property
+    def _state_dict_hooks(self) -> dict[int, tuple[Callable, bool]]:
+        return self._own_hooks().state_dict_post
+
+    @property
+    def _load_state_dict_pre_hooks(self) -> dict[int, tuple[Callable, bool]]:
+        return self._own_hooks().load_pre
 
     def _call_with_hooks(self, several: list[Hooks], args: tuple, kwargs: dict) -> Any:
         called: set[int] = set()

@@ -40,6 +40,7 @@ class Module(Hooked, Stateful):
 
     training: bool
     _modules: dict[str, Module | None]
+    dump_patches = False
     #: whether `__init__` hands its arguments on to the next class, for modules with further bases
     call_super_init = False
 

@@ -58,6 +58,11 @@ class Optimizer:
     _opt_called = False
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if defaults.get("fused"):
+            if defaults.get("differentiable"):
+                raise RuntimeError("`fused` does not support `differentiable`")
+            if defaults.get("foreach"):
+                raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -113,7 +118,12 @@ class Optimizer:
         for p in members:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {typename(p)}")
-            if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
+            if not (p.is_leaf or p.retains_grad):
+                if self.defaults.get("differentiable"):
+                    raise NotImplementedError(
+                        "differentiable=True: steps are not recorded, so no gradient would flow through them. Write "
+                        "the update with tensor operations, on parameters given to gradcu.func.functional_call"
+                    )
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, value in self.defaults.items():
             if value is required and name not in param_group:
@@ -323,6 +333,8 @@ def _suited(value: Any, p: Tensor, name: str = "") -> Any:
 
 def check(betas: Sequence[float] = (), **settings: Any) -> None:
     """Raise ValueError for a negative setting, and for a beta outside of [0, 1)."""
+    if isinstance(settings.get("lr"), Tensor) and settings["lr"].numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
     for name, value in settings.items():
         if value < 0:
             words = {"lr": "learning rate", "eps": "epsilon value"}

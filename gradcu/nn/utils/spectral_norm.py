@@ -108,9 +108,8 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
         if isinstance(hook, SpectralNorm) and hook.name == name:
             hook.remove(module)
             del module._forward_pre_hooks[number]
-            noting = module._own_hooks().state_dict_post
-            for key, (noted, _) in list(noting.items()):
+            for key, (noted, _) in list(module._state_dict_hooks.items()):
                 if getattr(noted, "__self__", None) is hook:
-                    del noting[key]
+                    del module._state_dict_hooks[key]
             return module
     raise ValueError(f"spectral_norm of '{name}' not found in {module}")
