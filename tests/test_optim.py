@@ -36,15 +36,6 @@ CASES = [
     ("Adafactor", {}),
     ("Adafactor", {"lr": 0.1, "eps": (1e-3, 1e-2), "d": 2.0, "beta2_decay": -0.5, "weight_decay": 0.1}),
 ]
-SCHEDULES = [
-    ("StepLR", {"step_size": 3, "gamma": 0.5}),
-    ("MultiStepLR", {"milestones": [2, 2, 7], "gamma": 0.5}),
-    ("ExponentialLR", {"gamma": 0.8}),
-    ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
-    ("CosineAnnealingLR", {"T_max": 5, "eta_min": 0.01}),
-    ("ConstantLR", {"factor": 0.5, "total_iters": 3}),
-    ("LinearLR", {"start_factor": 0.25, "total_iters": 4}),
-]
 
 
 def names(case):
@@ -276,6 +267,9 @@ MISTAKES = {
     "eps": lambda lib: lib.optim.Adam(leaves(lib), eps=-1),
     "decay": lambda lib: lib.optim.AdamW(leaves(lib), weight_decay=-1),
     "twice": lambda lib: lib.optim.SGD([{"params": (p := leaves(lib))}, {"params": p}]),
+    "fused and foreach": lambda lib: lib.optim.Adam(leaves(lib), fused=True, foreach=True),
+    "fused and differentiable": lambda lib: lib.optim.SGD(leaves(lib), fused=True, differentiable=True),
+    "rates": lambda lib: lib.optim.Adam(leaves(lib), lr=lib.tensor([0.1, 0.2])),
     "other groups": lambda lib: lib.optim.SGD(leaves(lib)).load_state_dict({"state": {}, "param_groups": []}),
     "other sizes": lambda lib: lib.optim.SGD(leaves(lib)).load_state_dict(
         {"state": {}, "param_groups": [{"params": []}]}
@@ -288,37 +282,10 @@ def test_mistakes_are_refused_in_pytorchs_words(refused_alike, mistake):
     refused_alike(MISTAKES[mistake])
 
 
-@pytest.mark.parametrize("case", SCHEDULES, ids=names)
-def test_schedules_give_pytorchs_rates(original, case):
-    name, settings = case
-    rates = []
-    for lib in (gradcu, original):
-        params = leaves(lib)
-        optimizer = lib.optim.SGD([{"params": params[:1]}, {"params": params[1:], "lr": 0.2}], lr=0.1)
-        schedule = getattr(lib.optim.lr_scheduler, name)(optimizer, **settings)
-        seen = [schedule.get_last_lr()]
-        for _ in range(12):
-            optimizer.step()
-            schedule.step()
-            seen.append(schedule.get_last_lr())
-        rates.append(seen)
-    np.testing.assert_allclose(*rates, rtol=1e-12)
-
-
-def test_a_schedule_resumes_from_its_state_dict(torch):
-    optimizer = torch.optim.SGD(leaves(torch), lr=0.1)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
-    for _ in range(3):
-        optimizer.step()
-        schedule.step()
-    other = torch.optim.SGD(leaves(torch), lr=0.1)
-    resumed = torch.optim.lr_scheduler.StepLR(other, 2)
-    resumed.load_state_dict(schedule.state_dict())
-    other.load_state_dict(optimizer.state_dict())
-    for o, s in ((optimizer, schedule), (other, resumed)):
-        o.step()
-        s.step()
-    assert resumed.get_last_lr() == schedule.get_last_lr() == [pytest.approx(0.001)]
+def test_steps_that_would_have_to_be_recorded_are_refused():
+    p = gradcu.ones(2, requires_grad=True) * 2
+    with pytest.raises(NotImplementedError, match="differentiable=True: steps are not recorded"):
+        optim.SGD([p], differentiable=True)
 
 
 def test_training_lowers_the_loss():

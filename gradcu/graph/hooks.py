@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 _numbers = itertools.count()
@@ -12,13 +11,19 @@ _numbers = itertools.count()
 class Handle:
     """What registering a hook returns: `remove()` it, or use it in a `with` block.
 
-    Hooks run in the order in which they were registered.
+    Hooks run in the order in which they were registered, those with `prepend` before the others.
     """
 
-    def __init__(self, hooks: dict[int, Any], hook: Callable) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self.id = next(_numbers)
         self._hooks = hooks
-        hooks[self.id] = hook
+        if prepend:
+            later = dict(hooks)
+            hooks.clear()
+            hooks[self.id] = hook
+            hooks.update(later)
+        else:
+            hooks[self.id] = hook
 
     def remove(self) -> None:
         """Take the hook away; doing it twice is harmless."""

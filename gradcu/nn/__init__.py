@@ -1,6 +1,11 @@
 """`gradcu.nn`: modules, layers, losses, containers, and how parameters start."""
 
-from . import functional as functional, init as init
+from . import (
+    functional as functional,
+    init as init,
+    modules as modules,
+    utils as utils,
+)
 from .activation import (
     CELU as CELU,
     ELU as ELU,
@@ -31,6 +36,7 @@ from .activation import (
     Tanhshrink as Tanhshrink,
     Threshold as Threshold,
 )
+from .adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from .attention import (
     MultiheadAttention as MultiheadAttention,
     Transformer as Transformer,
@@ -129,6 +135,7 @@ from .norm import (
     LayerNorm as LayerNorm,
     LocalResponseNorm as LocalResponseNorm,
     RMSNorm as RMSNorm,
+    SyncBatchNorm as SyncBatchNorm,
 )
 from .padding import (
     CircularPad1d as CircularPad1d,
@@ -147,6 +154,7 @@ from .padding import (
     ZeroPad2d as ZeroPad2d,
     ZeroPad3d as ZeroPad3d,
 )
+from .parallel import DataParallel as DataParallel
 from .parameter import (
     Buffer as Buffer,
     Parameter as Parameter,
@@ -175,4 +183,13 @@ from .pool import (
     MaxUnpool2d as MaxUnpool2d,
     MaxUnpool3d as MaxUnpool3d,
 )
-from .rnn import GRU as GRU, LSTM as LSTM, RNN as RNN, GRUCell as GRUCell, LSTMCell as LSTMCell, RNNCell as RNNCell
+from .rnn import (
+    GRU as GRU,
+    LSTM as LSTM,
+    RNN as RNN,
+    GRUCell as GRUCell,
+    LSTMCell as LSTMCell,
+    RNNBase as RNNBase,
+    RNNCell as RNNCell,
+    RNNCellBase as RNNCellBase,
+)

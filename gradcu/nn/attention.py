@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+import enum
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import dtypes
@@ -17,6 +19,26 @@ from .linear import Linear
 from .module import Module
 from .norm import LayerNorm
 from .parameter import Parameter
+
+
+class SDPBackend(enum.Enum):
+    """PyTorch's implementations of scaled dot-product attention."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+    def __repr__(self) -> str:
+        return f"<{self}: {self.value}>"
+
+
+@contextlib.contextmanager
+def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False) -> Iterator[None]:
+    """PyTorch's choice of implementations, without effect: gradcu picks its own, and all give one result."""
+    yield
 
 
 class NonDynamicallyQuantizableLinear(Linear):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ..graph.op import Primitive
@@ -14,8 +14,8 @@ from ..tensor import Tensor
 class BackwardHooks:
     """Watches one call of a module: identities before and after it have nodes that the module's hooks are put on."""
 
-    def __init__(self, module: Any, before: Mapping[int, Callable], after: Mapping[int, Callable]) -> None:
-        self.module, self.before, self.after = module, list(before.values()), list(after.values())
+    def __init__(self, module: Any, before: list[Callable], after: list[Callable]) -> None:
+        self.module, self.before, self.after = module, before, after
         self.grad_outputs: tuple = ()
         self.inputs = _Boundary(())
 

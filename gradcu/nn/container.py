@@ -349,6 +349,8 @@ class ParameterDict(_Mixed):
 
     def update(self, parameters: Any) -> None:
         """Put values in: a mapping, or pairs of name and value."""
+        if type(parameters) is dict:
+            parameters = sorted(parameters.items())
         for key, value in _pairs(parameters, "ParametersDict"):
             self[key] = value
 

@@ -39,9 +39,9 @@ class LazyModuleMixin(Module):
         self.__class__ = self.cls_to_become  # type: ignore[assignment]
         return self(*args, **kwargs)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Any:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         waiting = [name for name, t in self._buffers.items() if isinstance(t, UninitializedBuffer)]
-        super()._apply(fn)
+        super()._apply(fn, recurse)
         for name in waiting:  # buffers are replaced
             self._buffers[name].__class__ = UninitializedBuffer
         return self
@@ -113,7 +113,7 @@ class _LazyConv(_Lazy):
     unknown = "in_channels"
 
     def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(0, out_channels, kernel_size, *args, **kwargs)  # type: ignore[call-arg]
+        super().__init__(0, out_channels, kernel_size, *args, **kwargs)
         self._wait()
 
     def _features(self, input: Tensor) -> int:
@@ -145,7 +145,7 @@ class _LazyNorm(_Lazy):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)  # type: ignore[call-arg]
+        super().__init__(0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
         self._wait()
 
     def _features(self, input: Tensor) -> int:

@@ -27,7 +27,7 @@ class _Affine(Module):
             init.zeros_(self.bias)
 
 
-class _Statistics(_Affine):
+class _NormBase(_Affine):
     """What batch and instance normalisation share: running mean and variance."""
 
     _version = 2
@@ -83,7 +83,7 @@ class _Statistics(_Affine):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
-class _BatchNorm(_Statistics):
+class _BatchNorm(_NormBase):
     def __init__(
         self,
         num_features: int,
@@ -155,7 +155,38 @@ class BatchNorm3d(_BatchNorm):
             raise ValueError(f"expected 5D input (got {input.dim()}D input)")
 
 
-class _InstanceNorm(_Statistics):
+class SyncBatchNorm(_BatchNorm):
+    """(N, C, *): batch normalization whose statistics PyTorch takes over all processes; gradcu has one.
+
+    Raises ValueError for fewer than two dimensions.
+    """
+
+    def __init__(self, *args: Any, process_group: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with a `SyncBatchNorm`, of the same parameters and buffers, for each batch normalization in it."""
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(
+                module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
+                process_group=process_group,
+            )  # fmt: skip
+            result._parameters.update(module._parameters)
+            result._buffers.update(module._buffers)
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
+
+
+class _InstanceNorm(_NormBase):
     dims: int
 
     def __init__(

@@ -100,3 +100,8 @@ class UninitializedBuffer(_Uninitialized):
         t = _around(cls, empty(0, device=device, dtype=dtype))
         t.persistent = persistent  # type: ignore[attr-defined]
         return t.requires_grad_(requires_grad)  # type: ignore[return-value]
+
+
+def is_lazy(param: object) -> bool:
+    """Whether the shape of a parameter or buffer is not known yet."""
+    return isinstance(param, _Uninitialized)

@@ -12,6 +12,7 @@ from ..tensor import Tensor
 from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
+from .utils.rnn import PackedSequence
 
 # Each step takes the gates of the input (computed for all steps at once), the state and the parameters of the state.
 
@@ -54,16 +55,17 @@ def _start(module: Module, rows: int) -> None:
         init.uniform_(parameter, -bound, bound)
 
 
-class _Cell(Module):
-    gates: int
+class RNNCellBase(Module):
+    """What the cells share: `num_chunks` gates of `hidden_size` features each, of the input and of the state."""
+
     step: Any
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        rows = self.gates * hidden_size
+        rows = num_chunks * hidden_size
         self.weight_ih = Parameter(empty(rows, input_size, device=device, dtype=dtype))
         self.weight_hh = Parameter(empty(rows, hidden_size, device=device, dtype=dtype))
         for name in ("bias_ih", "bias_hh"):
@@ -97,10 +99,8 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + _shown(self, {"bias": True})
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """(N, input_size), (N, hidden_size) -> (N, hidden_size): tanh or relu of the sum of two linear layers."""
-
-    gates = 1
 
     def __init__(
         self,
@@ -111,43 +111,60 @@ class RNNCell(_Cell):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     @property
     def step(self) -> Any:
         """What one step computes. Raises RuntimeError for an unknown nonlinearity."""
-        if self.nonlinearity not in _STEPS:
+        if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return _STEPS[self.nonlinearity]
+        return _rnn_tanh if self.nonlinearity == "tanh" else _rnn_relu
 
     def extra_repr(self) -> str:
         return super().extra_repr() + _shown(self, {"nonlinearity": "tanh"})
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """(N, input_size), (N, hidden_size) -> (N, hidden_size): one step of a gated recurrent unit."""
 
-    gates, step = 3, staticmethod(_gru)
+    step = staticmethod(_gru)
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """(N, input_size), (h, c) -> (h, c), each (N, hidden_size): one step of long short-term memory."""
 
-    gates, step = 4, staticmethod(_lstm)
+    step = staticmethod(_lstm)
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
 
-_STEPS = {"tanh": _rnn_tanh, "relu": _rnn_relu}
+#: by the mode of a recurrent layer: the number of gates, and what one step computes
+_MODES: dict[str, tuple[int, Any]] = {
+    "RNN_TANH": (1, _rnn_tanh),
+    "RNN_RELU": (1, _rnn_relu),
+    "GRU": (3, _gru),
+    "LSTM": (4, _lstm),
+}
 
 
-class _Recurrent(Module):
-    """Sequences (L, N, input_size), or (N, L, input_size) with `batch_first`, or (L, input_size)."""
+class RNNBase(Module):
+    """Sequences (L, N, input_size), or (N, L, input_size) with `batch_first`, or (L, input_size), or packed.
 
-    gates: int
-    step: Any
+    mode: "RNN_TANH", "RNN_RELU", "GRU" or "LSTM".
+    """
 
     def __init__(
         self,
+        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -178,6 +195,9 @@ class _Recurrent(Module):
             raise ValueError("proj_size should be a positive integer or zero to disable projections")
         if proj_size >= hidden_size:
             raise ValueError("proj_size has to be smaller than hidden_size")
+        if mode not in _MODES:
+            raise ValueError(f"Unrecognized RNN mode: {mode}")
+        self.mode = mode
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional, self.proj_size = (
             batch_first,
@@ -185,7 +205,7 @@ class _Recurrent(Module):
             bidirectional,
             proj_size,
         )
-        rows, out = self.gates * hidden_size, proj_size or hidden_size
+        rows, out = _MODES[mode][0] * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
             columns = input_size if layer == 0 else out * (1 + bidirectional)
             for end in self._ends(layer):
@@ -218,72 +238,105 @@ class _Recurrent(Module):
         """Draw new values: uniform on ±1 / sqrt(hidden_size)."""
         _start(self, self.hidden_size)
 
-    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
-        name, several, stack = type(self).__name__, self.step is _lstm, functions["stack"]
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
-        if input.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.shape[-1]}"
-            )
+            raise ValueError(f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead")
         batched = input.dim() == 3
-        x: Any = input if batched else input.unsqueeze(1)
+        x = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)
+        states = self._first_states(x, x.shape[1], hx, batched)
+        x, finals = self._layers(x, states, None)
+        if not batched:
+            x, finals = x.squeeze(1), [s.squeeze(1) for s in finals]
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, tuple(finals) if self.mode == "LSTM" else finals[0]
+
+    def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        """The states are in the order of the sequences that were packed, which is sorted inside."""
+        data, sizes, order, back = input
+        states = self._first_states(data, int(sizes[0]), hx, True)
+        if hx is not None and order is not None:
+            states = [s.index_select(1, order) for s in states]
+        x, finals = self._layers(data, states, sizes.tolist())
+        if back is not None:
+            finals = [s.index_select(1, back) for s in finals]
+        return PackedSequence(x, sizes, order, back), tuple(finals) if self.mode == "LSTM" else finals[0]
+
+    def _first_states(self, x: Tensor, batch: int, hx: Any, batched: bool) -> list[Tensor]:
+        """h, or h and c, each (layers, N, features): zeros if `hx` is None. Raises RuntimeError for other sizes."""
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[-1]}"
+            )
         count = self.num_layers * (1 + self.bidirectional)
+        widths = [self.proj_size or self.hidden_size, self.hidden_size][: 1 + (self.mode == "LSTM")]
         if hx is None:
-            sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 1 + several]
-            states = [zeros(count, x.shape[1], n, dtype=x.dtype, device=x.device) for n in sizes]
-        else:
-            states = list(hx) if several else [hx]
-            if not batched:
-                states = [s.unsqueeze(1) for s in states]
-            for s, n in zip(states, (self.proj_size or self.hidden_size, self.hidden_size)):
-                if tuple(s.shape) != (count, x.shape[1], n):
-                    raise RuntimeError(f"Expected hidden size {(count, x.shape[1], n)}, got {list(s.shape)}")
+            return [zeros(count, batch, n, dtype=x.dtype, device=x.device) for n in widths]
+        states = list(hx) if self.mode == "LSTM" else [hx]
+        if not batched:
+            states = [s.unsqueeze(1) for s in states]
+        for s, n in zip(states, widths):
+            if tuple(s.shape) != (count, batch, n):
+                raise RuntimeError(f"Expected hidden size {(count, batch, n)}, got {list(s.shape)}")
+        return states
+
+    def _layers(self, x: Tensor, states: list[Tensor], sizes: list[int] | None) -> tuple[Tensor, list[Tensor]]:
+        """All layers, and the last states; `x` is (L, N, features), or packed with `sizes` rows a step."""
+        several = self.mode == "LSTM"
         last: list[Any] = []
         for layer in range(self.num_layers):
             directions = []
             for end in self._ends(layer):
-                first = [s[len(last)] for s in states]
-                result, state = self._run(x, first if several else first[0], end)
+                result, state = self._run(x, [s[len(last)] for s in states], end, sizes)
                 directions.append(result)
                 last.append(state)
             x = functions["cat"](directions, -1) if self.bidirectional else directions[0]
             if self.dropout and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
-        finals = [stack(list(parts)) for parts in (zip(*last, strict=True) if several else [last])]
-        if not batched:
-            x, finals = x.squeeze(1), [s.squeeze(1) for s in finals]
-        elif self.batch_first:
-            x = x.transpose(0, 1)
-        return x, tuple(finals) if several else finals[0]
+        return x, [functions["stack"](list(parts)) for parts in (zip(*last, strict=True) if several else [last])]
 
-    def _run(self, x: Any, state: Any, end: str) -> tuple[Tensor, Any]:
+    def _run(self, x: Tensor, first: list[Tensor], end: str, sizes: list[int] | None) -> tuple[Tensor, Any]:
         """One layer in one direction: the states of all steps, and the last."""
+        cat, several, step = functions["cat"], self.mode == "LSTM", _MODES[self.mode][1]
         weight, bias = getattr(self, "weight_hh" + end), getattr(self, "bias_hh" + end, None)
-        gates = F.linear(x, getattr(self, "weight_ih" + end), getattr(self, "bias_ih" + end, None)).unbind(0)
+        gates = F.linear(x, getattr(self, "weight_ih" + end), getattr(self, "bias_ih" + end, None))
+        steps: Any = gates.unbind(0) if sizes is None else gates.split(sizes)
         backwards = end.endswith("_reverse")
-        results = []
-        for gate in reversed(gates) if backwards else gates:
-            state = self.step(gate, state, weight, bias)
+        results, done = [], []  # done: the last states of sequences that have ended, the shortest first
+        rows = len(steps[-1] if backwards else steps[0])
+        state: Any = tuple(s[:rows] for s in first) if sizes else tuple(first)
+        for gate in reversed(steps) if backwards else steps:
+            now = len(gate)
+            if now < rows:
+                done.append(tuple(s[now:] for s in state))
+                state = tuple(s[:now] for s in state)
+            elif now > rows:
+                state = tuple(cat([s, start[rows:now]]) for s, start in zip(state, first))
+            rows = now
+            result = step(gate, state if several else state[0], weight, bias)
+            state = result if several else (result,)
             if self.proj_size:
                 state = F.linear(state[0], getattr(self, "weight_hr" + end)), state[1]
-            results.append(state[0] if self.step is _lstm else state)
-        return functions["stack"](results[::-1] if backwards else results), state
+            results.append(state[0])
+        if done:
+            state = tuple(cat([s, *(d[i] for d in reversed(done))]) for i, s in enumerate(state))
+        results = results[::-1] if backwards else results
+        return functions["stack"](results) if sizes is None else cat(results), state if several else state[0]
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}" + _shown(self, {"proj_size": 0, "num_layers": 1, "bias": True})
         return text + _shown(self, {"batch_first": False, "dropout": 0, "bidirectional": False})
 
 
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """A sequence and the first state (layers, N, hidden_size) -> all outputs, and the last state: Elman, 1990.
 
     Raises ValueError for settings out of range, RuntimeError for sizes that do not fit.
     """
-
-    gates = 1
 
     def __init__(
         self,
@@ -294,38 +347,32 @@ class RNN(_Recurrent):
         bias: bool = True,
         **more: Any,
     ) -> None:
-        if nonlinearity not in _STEPS:
+        if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         if "proj_size" in more:
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
-        super().__init__(input_size, hidden_size, num_layers, bias, **more)
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, **more)
         self.nonlinearity = nonlinearity
 
-    @property
-    def step(self) -> Any:
-        """What one step computes."""
-        return _STEPS[self.nonlinearity]
 
-
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """A sequence and the first state (layers, N, hidden_size) -> all outputs, and the last state.
 
     Raises ValueError for settings out of range, RuntimeError for sizes that do not fit.
     """
 
-    gates, step = 3, staticmethod(_gru)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
-        super().__init__(*args, **kwargs)
+        super().__init__("GRU", *args, **kwargs)
 
 
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """A sequence and the first states (h, c) -> all outputs, and the last (h, c), each (layers, N, hidden_size).
 
     proj_size: h is multiplied by a matrix of that many rows. Raises ValueError for settings out of range, RuntimeError
     for sizes that do not fit.
     """
 
-    gates, step = 4, staticmethod(_lstm)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)

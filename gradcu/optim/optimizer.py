@@ -29,6 +29,22 @@ required = _Required()
 BLOCK = 65536
 
 
+class _Hooks:
+    """The hooks of one optimizer, or of all."""
+
+    def __init__(self) -> None:
+        self.before: dict[int, Callable] = {}  # a step
+        self.after: dict[int, Callable] = {}
+        self.before_saving: dict[int, Callable] = {}
+        self.after_saving: dict[int, Callable] = {}
+        self.before_loading: dict[int, Callable] = {}
+        self.after_loading: dict[int, Callable] = {}
+
+
+#: the hooks around the steps of every optimizer
+_everywhere = _Hooks()
+
+
 class Optimizer:
     """The base of all optimizers. A subclass defines `_update`, the step of one parameter on raw arrays, or `step`.
 
@@ -38,12 +54,19 @@ class Optimizer:
     Raises TypeError or ValueError for what cannot be optimized.
     """
 
+    #: whether there was a step: schedules warn if there was none
+    _opt_called = False
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if defaults.get("fused"):
+            if defaults.get("differentiable"):
+                raise RuntimeError("`fused` does not support `differentiable`")
+            if defaults.get("foreach"):
+                raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._hooks_before: dict[int, Callable] = {}
-        self._hooks_after: dict[int, Callable] = {}
+        self._hooks = _Hooks()
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
@@ -82,7 +105,7 @@ class Optimizer:
         members = list(params)
         named = [p for p in members if isinstance(p, tuple)]
         if named and len(named) != len(members):
-            raise ValueError("all optimizer params should be with/without names.")
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         if named:
             param_group["param_names"] = [name for name, _ in named]
             members = [p for _, p in named]
@@ -95,7 +118,12 @@ class Optimizer:
         for p in members:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {typename(p)}")
-            if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
+            if not (p.is_leaf or p.retains_grad):
+                if self.defaults.get("differentiable"):
+                    raise NotImplementedError(
+                        "differentiable=True: steps are not recorded, so no gradient would flow through them. Write "
+                        "the update with tensor operations, on parameters given to gradcu.func.functional_call"
+                    )
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, value in self.defaults.items():
             if value is required and name not in param_group:
@@ -155,16 +183,34 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable) -> Handle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new `(args, kwargs)`."""
-        return Handle(self._hooks_before, hook)
+        return Handle(self._hooks.before, hook)
 
     def register_step_post_hook(self, hook: Callable) -> Handle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return Handle(self._hooks_after, hook)
+        return Handle(self._hooks.after, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call `hook(optimizer)` before `state_dict`."""
+        return Handle(self._hooks.before_saving, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes the place of that."""
+        return Handle(self._hooks.after_saving, hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; what it returns is loaded instead."""
+        return Handle(self._hooks.before_loading, hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Handle:
+        """Call `hook(optimizer)` after `load_state_dict`."""
+        return Handle(self._hooks.after_loading, hook, prepend)
 
     # --- state ---
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": by number of the parameter, "param_groups": with those numbers}, as PyTorch's; memory is shared."""
+        for hook in list(self._hooks.before_saving.values()):
+            hook(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -173,7 +219,11 @@ class Optimizer:
             settings = {k: v for k, v in group.items() if k != "params"}
             groups.append({**settings, "params": [numbers[id(p)] for p in group["params"]]})
         state = {(numbers[id(k)] if isinstance(k, Tensor) else k): v for k, v in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        result: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in list(self._hooks.after_saving.values()):
+            replaced = hook(self, result)
+            result = result if replaced is None else replaced
+        return result
 
     @no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -181,6 +231,10 @@ class Optimizer:
 
         Raises ValueError if it is of other groups of parameters.
         """
+        state_dict = dict(state_dict)
+        for hook in list(self._hooks.before_loading.values()):
+            replaced = hook(self, state_dict)
+            state_dict = state_dict if replaced is None else replaced
         saved = [dict(group) for group in state_dict["param_groups"]]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -207,14 +261,15 @@ class Optimizer:
                 theirs.setdefault("param_names", mine["param_names"])
             groups.append(theirs)
         self.__setstate__({"state": state, "param_groups": groups})
+        for hook in list(self._hooks.after_loading.values()):
+            hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__.setdefault("_hooks_before", {})
-        self.__dict__.setdefault("_hooks_after", {})
+        self.__dict__.setdefault("_hooks", _Hooks())
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -229,12 +284,18 @@ def _with_hooks(step: Callable) -> Callable:
 
     @functools.wraps(step)
     def around(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        for hook in list(self._hooks_before.values()) if self._hooks_before else ():
+        self._opt_called = True
+        own = self._hooks
+        for hook in (*_everywhere.before.values(), *own.before.values()) if _everywhere.before or own.before else ():
             replaced = hook(self, args, kwargs)
             if replaced is not None:
+                if not isinstance(replaced, tuple) or len(replaced) != 2:
+                    raise RuntimeError(
+                        f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
+                    )
                 args, kwargs = replaced
         result = step(self, *args, **kwargs)
-        for hook in list(self._hooks_after.values()) if self._hooks_after else ():
+        for hook in (*own.after.values(), *_everywhere.after.values()) if _everywhere.after or own.after else ():
             hook(self, args, kwargs)
         return result
 
@@ -242,6 +303,16 @@ def _with_hooks(step: Callable) -> Callable:
 
 
 Optimizer.step = _with_hooks(Optimizer.step)  # type: ignore[method-assign]
+
+
+def register_optimizer_step_pre_hook(hook: Callable) -> Handle:
+    """Call `hook(optimizer, args, kwargs)` before each step of every optimizer, before its own hooks."""
+    return Handle(_everywhere.before, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable) -> Handle:
+    """Call `hook(optimizer, args, kwargs)` after each step of every optimizer, after its own hooks."""
+    return Handle(_everywhere.after, hook)
 
 
 def _suited(value: Any, p: Tensor, name: str = "") -> Any:
@@ -262,6 +333,8 @@ def _suited(value: Any, p: Tensor, name: str = "") -> Any:
 
 def check(betas: Sequence[float] = (), **settings: Any) -> None:
     """Raise ValueError for a negative setting, and for a beta outside of [0, 1)."""
+    if isinstance(settings.get("lr"), Tensor) and settings["lr"].numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
     for name, value in settings.items():
         if value < 0:
             words = {"lr": "learning rate", "eps": "epsilon value"}
