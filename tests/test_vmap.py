@@ -131,7 +131,7 @@ def test_a_change_in_place_of_the_batch_reaches_the_tensor(torch):
 
 def test_what_is_shared_cannot_take_the_values_of_each(torch):
     shared = torch.zeros(2)
-    with pytest.raises(RuntimeError, match="vmap|doesn't match the broadcast shape"):
+    with pytest.raises(RuntimeError, match=r"vmap|doesn't match the broadcast shape"):
         torch.func.vmap(lambda one: shared.add_(one))(torch.ones(3, 2))
 
 

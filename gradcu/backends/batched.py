@@ -21,10 +21,9 @@ import numpy as np
 from . import arrays, host, innermost, namespaces
 from .lookup import declared
 
-
 SHARED = (
-    "vmap: an in-place operation on a tensor that is one for all examples cannot take the values of each: make the tensor "
-    "from one of the examples (x.new_zeros, zeros_like), or use the out-of-place form"
+    "vmap: an in-place operation on a tensor that is one for all examples cannot take the values of each: make the "
+    "tensor from one of the examples (x.new_zeros, zeros_like), or use the out-of-place form"
 )
 
 
@@ -346,7 +345,7 @@ class Namespace:
             size = next((len(b.array) for b in found if type(b) is kind and not b.whole), None)
             try:
                 if size is not None:
-                    return formula(_bound(kind, size), *args, **attributes)
+                    return formula(_bound(kind.depth, size), *args, **attributes)
             except Exception:  # whatever a formula trips over, one example can do it, or say it better
                 pass
             below = self.below(*args)
@@ -410,8 +409,8 @@ class _Submodule:
 
 
 @functools.lru_cache(256)
-def _bound(kind: type[Batched], size: int) -> Namespace:
-    return Namespace(kind, size)
+def _bound(depth: int, size: int) -> Namespace:
+    return Namespace(at_depth(depth), size)
 
 
 def below_guarded(below: Any, formula: Callable, op: Any) -> Callable:
