@@ -8,8 +8,6 @@ from gradcu.ops.batch import batch
 from gradcu.tensor import Tensor, from_array
 from tests.test_ops import DIFFERENTIABLE, PRIMITIVES, by_name, samples, split
 
-ORDINARY = [p for p in PRIMITIVES if p.name not in ("batch", "unbatch", "lift", "sum_of_examples")]
-
 
 def examples(t):
     """Three tensors like one: of other values where any do."""
@@ -53,13 +51,13 @@ def agree(function, stacked):
             np.testing.assert_allclose(got._array, want, rtol=1e-8, atol=1e-8)
 
 
-@by_name(ORDINARY)
+@by_name(PRIMITIVES)
 def test_values(p):
     for one, stacked in cases(p):
         agree(one, stacked)
 
 
-@by_name([p for p in DIFFERENTIABLE if p in ORDINARY])
+@by_name(DIFFERENTIABLE)
 def test_gradients_of_each_example(p):
     for one, stacked in cases(p):
         places = [i for i, t in enumerate(stacked) if t._array.dtype.kind == "f"]
@@ -75,7 +73,7 @@ def test_gradients_of_each_example(p):
         agree(gradients, stacked)
 
 
-@by_name([p for p in DIFFERENTIABLE if p in ORDINARY])
+@by_name(DIFFERENTIABLE)
 def test_many_gradients_in_one_walk(p):
     for sample in samples(p):
         inputs, attributes = split(p, sample)

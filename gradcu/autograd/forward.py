@@ -8,15 +8,18 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import backends
+from .. import backends, dtypes
+from ..backends import native
 from ..graph.engine import sum_to, walk
 from ..graph.modes import state
 from ..graph.node import Node, Output
 from ..graph.recorded import namespace
 from ..graph.views import View, replay
+from ..graph.written import parameters
 from ..tensor import Tensor, edge_of, from_array, version_of
 
 
@@ -49,6 +52,9 @@ class Tangent:
     @staticmethod
     def record(op: Any, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
         """`op.record` where an input has a tangent."""
+        result = _unrecorded(op, inputs, attributes)
+        if result is not None:
+            return result
         tensors = inputs[0] if op.variadic else inputs
         tangents = [tangent_of(t) if state.forward and not state.inference else None for t in tensors]
         primals = [primal_of(t) for t in tensors]
@@ -95,6 +101,113 @@ def check_shape(t: Tensor, tangent: Tensor) -> None:
             f"supported. Tensor is of size {list(t.shape)} while the given forward gradient is of size "
             f"{list(tangent.shape)}."
         )
+
+
+# --- where nothing is recorded: on raw arrays ---
+
+
+def _unrecorded(op: Any, inputs: Sequence[Any], attributes: tuple) -> Tensor | None:
+    """A result with its tangent, of float32 and float64 on the CPU; None where the general way is to be taken."""
+    push = _pushes.get(op, op)
+    if push is op:
+        push = _pushes[op] = _write_push(op)
+    if push is None or not state.forward or state.inference:
+        return None
+    arrays: list[Any] = []
+    along: list[Any] = []
+    for t in inputs:
+        if not isinstance(t, Tensor):
+            arrays.append(t)
+            along.append(None)
+            continue
+        tangent = tangent_of(t)
+        for one in (t,) if tangent is None else (t, tangent):
+            a = one._array
+            if type(a) is not _ndarray or (a.dtype is not _f32 and a.dtype is not _f64):
+                return None
+            if state.grad and one.requires_grad:
+                return None
+        arrays.append(t._array)
+        along.append(None if tangent is None else tangent._array)
+    try:
+        out = _asarray(op.on_host(_host, *arrays, *attributes))
+        if out.dtype.kind != "f":
+            return None
+        value = None if all(d is None for d in along) else push(along, arrays, attributes, out)
+    except Exception:  # the general way says what is wrong
+        return None
+    result = from_array(out)
+    return result if value is None else Tangent(from_array(value), state.level).give_to(result)
+
+
+_host = backends.host
+_ndarray, _asarray = _host.ndarray, _host.asarray
+_f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
+_pushes: dict[Any, Callable | None] = {}
+
+
+def _write_push(op: Any) -> Callable | None:
+    """`(tangents, arrays, attributes, out) -> tangent of the result` of an operation; None if it has no formula."""
+    if op.outputs != 1 or op.variadic or op.view or op.vjp is None:
+        return None
+    if op.jvp is not None:
+        formula = _with_values(op, op.jvp, 1)
+        return lambda along, arrays, attributes, out: _whole(formula(along, arrays, attributes, out), out.shape)
+    if op.kind == "linear" and len(op.inputs) == 1:
+        return lambda along, arrays, attributes, out: _asarray(op.forward(_host, along[0], *attributes))
+    if op.kind == "multilinear":
+        return functools.partial(_push_each, op)
+    if op.kind == "elementwise" and not callable(op.vjp):
+        parts = [_with_values(op, op.vjp[name], 2) if op.vjp.get(name) else None for name in op.inputs]
+        return functools.partial(_push_diagonal, parts)
+    return None
+
+
+def _push_each(op: Any, along: list, arrays: list, attributes: tuple, out: Any) -> Any:
+    total = None
+    for i, d in enumerate(along):
+        if d is not None:
+            part = op.forward(_host, *arrays[:i], d, *arrays[i + 1 :], *attributes)
+            total = part if total is None else total + part
+    return _asarray(total)
+
+
+def _push_diagonal(parts: list, along: list, arrays: list, attributes: tuple, out: Any) -> Any:
+    total = None
+    for d, part in zip(along, parts, strict=True):
+        if d is not None and part is not None:
+            d = d if d.shape == out.shape else _host.broadcast_to(d, out.shape)
+            part = part(d, arrays, attributes, out)
+            total = part if total is None else total + part
+    return None if total is None else _whole(total, out.shape)
+
+
+def _whole(value: Any, shape: tuple[int, ...]) -> Any:
+    value = _asarray(value)
+    return value if value.shape == shape else _host.broadcast_to(value, shape)
+
+
+def _with_values(op: Any, formula: Callable, skipped: int) -> Callable:
+    """A formula as a function of `(g, arrays, attributes, out)`: what it names is looked up in these.
+
+    `skipped` parameters come before the names: xp, and for a vjp the gradient.
+    """
+    sources = {"out": "out"} | {name: f"attributes[{i}]" for i, name in enumerate(op.attributes)}
+    for i, name in enumerate(op.inputs):
+        sources |= {name: f"arrays[{i}]", f"{name}_shape": f"arrays[{i}].shape", f"{name}_dtype": f"arrays[{i}].dtype"}
+        sources[f"d{name}"] = f"g[{i}]"
+    names = ", ".join(sources[n] for n in parameters(formula)[skipped:])
+    if skipped == 1:
+        return eval(f"lambda g, arrays, attributes, out: f(xp, {names})", {"f": formula, "xp": _host})
+    kernel = native.Kernel(lambda xp, *values: [formula(xp, *values)])
+    scope = {"f": formula, "xp": _host, "kernel": kernel, "small": native.SMALL}
+    computed = f"lambda g, arrays, attributes, out: f(xp, g, {names})"
+    large = f"lambda g, arrays, attributes, out: (kernel(g, {names}) or (f(xp, g, {names}),))[0]"
+    quick, compiled = eval(computed, scope), eval(large, scope)
+    return lambda g, *values: (quick if g.size < native.SMALL else compiled)(g, *values)
+
+
+# --- in general ---
 
 
 def _remember(inputs: Sequence[Any], primals: list, results: tuple, tangents: list) -> None:

@@ -123,8 +123,8 @@ def _linear(xp: Any, z: Any, x: Any, y: Any) -> Any:
 
 
 def _linear_jvp(xp: Any, dz: Any, dx: Any, dy: Any, x: Any, y: Any) -> Any:
-    parts = [] if dx is None else [xp.matmul(dx, y.T)]
-    parts += [] if dy is None else [xp.matmul(x, dy.T)]
+    parts = [] if dx is None else [xp.linear_without_bias(dx, y)]
+    parts += [] if dy is None else [xp.linear_without_bias(x, dy)]
     parts += [] if dz is None else [dz]
     return functools.reduce(operator.add, parts)
 
