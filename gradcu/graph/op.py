@@ -79,7 +79,8 @@ class Primitive:
             numbers: {0: the usual name, 1: if the first is a number, 2: if the second is, ...} (a bit mask).
         outputs, differentiable: the number of results, and the positions of those that may require grad (default all).
             With outputs=0 there are as many as the forward formula gives, two at least.
-        view: the result shares the memory of x; "maybe" if the library decides.
+        view: the result shares the memory of x; "maybe" if the library decides; "memory" if it may show any of that
+            memory, whatever part of it x is.
         constants: further `_saved_*` attributes of the node, the same for every call.
         saved: how PyTorch calls what a formula names in `_saved_*`, where that is not the usual: {"y": "exponent"}.
         domain: the range of values in which tests try it, for all inputs or one each.
@@ -169,7 +170,7 @@ class Primitive:
                 if kind in "fcV":
                     out._node = self.link(mask, scalars, counted, tensors, edges, attributes, out._array, kind == "c")
                     out._rg = True
-            if self.view and (self.view is True or xp.is_view(out._array, arrays[0])):
+            if self.view and (self.view != "maybe" or xp.is_view(out._array, arrays[0])):
                 mark_view(out, tensors[0], self, attributes)
             return out
         outs = tuple(from_array(r) for r in result)

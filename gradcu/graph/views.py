@@ -91,17 +91,25 @@ def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple,
     if view is None:
         result._view = View(source, ((primitive, attributes),), kind, counter.value, tangent)
     else:
-        kind = kind or view.kind
-        result._view = View(view.base, (*view.steps, (primitive, attributes)), kind, counter.value, tangent)
+        steps = followed(source, view, primitive, attributes)
+        result._view = View(view.base, steps, kind or view.kind, counter.value, tangent)
+
+
+def followed(t: Tensor, view: View, primitive: Any, attributes: tuple) -> tuple:
+    """The steps that lead from the base of `t` to a view of it; `as_strided` leads there from the base at once."""
+    base = view.base
+    if primitive.view == "memory" and base.dtype is t.dtype:
+        return ((primitive, (attributes[0], (base._array.shape, base.stride(), base.storage_offset()))),)
+    return (*view.steps, (primitive, attributes))
 
 
 class CopySlices(Node):
     """The history of a base after a change through a view: the rest of it comes from before, the view's part is new."""
 
-    __slots__ = ("order_of_axes", "own", "steps")
+    __slots__ = ("layout", "own", "steps")
     own: Any  # the gradient that the change before left to this one, to write in
     steps: tuple
-    order_of_axes: tuple[int, ...] | None
+    layout: tuple[tuple[int, ...], int] | None  # strides and offset of the base, so that the same steps are views of a copy
     raw0, guarded = staticmethod(by_array), staticmethod(by_hand)
 
     @staticmethod
@@ -109,9 +117,9 @@ class CopySlices(Node):
         before, value = node.edges
         own, node.own = node.own, None
         if before is None:
-            return None, replay_array(xp, g, node.steps)
+            return None, replay_array(xp, xp.lay_out(g, node.layout), node.steps)
         # A loop that fills a tensor part by part leaves a chain of these; one copy of the gradient serves all of it.
-        rest = g if g is own and node.hooks is None else _copy(xp, g, node.order_of_axes)
+        rest = g if g is own and node.hooks is None else xp.lay_out(g, node.layout)
         part = replay_array(xp, rest, node.steps)
         new = None if value is None else xp.copy(part)
         part[...] = 0
@@ -121,16 +129,9 @@ class CopySlices(Node):
 
     @staticmethod
     def recorded(node: CopySlices, g: Any, xp: Any) -> tuple[Any, Any]:
-        rest = g.clone()
+        rest, laid_out = xp.lay_out(g, node.layout), xp.lay_out(g, node.layout)
         replay(rest, node.steps).zero_()
-        return rest, replay(g, node.steps)
-
-
-def _copy(xp: Any, g: Any, order: tuple[int, ...] | None) -> Any:
-    """A copy of a gradient, laid out in memory as the base is, so that the same reshapes are views of it."""
-    if order is None:
-        return xp.copy(g)
-    return xp.copy(g.transpose(order)).transpose(sorted(range(len(order)), key=order.__getitem__))
+        return rest, replay(laid_out, node.steps)
 
 
 def check_inplace(t: Tensor, part: bool = False, recorded: bool = False) -> None:
@@ -158,6 +159,8 @@ def check_inplace(t: Tensor, part: bool = False, recorded: bool = False) -> None
     base = view.base
     if base._rg and base._node is None and base._view is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if view.steps and view.steps[0][0].view == "memory":
+        view.version = -1  # it may show more than the view it was made from: its edge shall come from the base
 
 
 def changed(t: Tensor, by: str) -> None:
@@ -178,11 +181,10 @@ def rebase(t: Tensor, edge: Any, steps: tuple = ()) -> None:
     if not steps:
         t._node, t._rg = edge, True
         return
-    a = t._array
     copy = make(CopySlices, (edge_of(t), edge), ())
     copy.steps, copy.own = steps, None
-    contiguous = a.flags.c_contiguous
-    copy.order_of_axes = None if contiguous else tuple(sorted(range(a.ndim), key=lambda i: -a.strides[i]))
+    offset = t.storage_offset() if steps[0][0].view == "memory" else 0
+    copy.layout = (t.stride(), offset) if offset or not t._array.flags.c_contiguous else None
     t._node, t._rg = copy, True
 
 

@@ -110,7 +110,7 @@ def write_record(op: Any) -> Callable:
             "            out._rg = True",
         ]
     if op.view:
-        when = "" if op.view is True else f"if xp.is_view(out._array, {op.inputs[0]}_array): "
+        when = "" if op.view != "maybe" else f"if xp.is_view(out._array, {op.inputs[0]}_array): "
         lines.append(f"    {when}mark_view(out, {op.inputs[0]}, op, attributes)")
     lines.append("    return out")
     scope = {

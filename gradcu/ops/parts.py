@@ -13,7 +13,7 @@ from typing import Any
 from .. import backends
 from ..graph.modes import state
 from ..graph.op import Primitive
-from ..graph.views import changed, check_inplace
+from ..graph.views import changed, check_inplace, followed
 from ..tensor import Tensor, edge_of, from_array, wrap_dim
 from .expose import expose
 from .shape import as_shape, expand, permute, ravel, squeeze, t, transpose, unsqueeze, view
@@ -144,10 +144,10 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 as_strided_ = Primitive(
     "as_strided",
     lambda xp, x, target, source: xp.strided(xp.memory(x), *target, x.dtype),
-    {"x": lambda xp, g, target, source: xp.restride(g, source, target)},
+    {"x": lambda xp, g, target, source: _shared(xp, xp.restride(g, source, target), source)},
     kind="linear",
     node="AsStridedBackward0",
-    view=True,
+    view="memory",
     samples=lambda make: [(make(), ((1, 1), (1, 1), 0), ((), (), 0))],
 )
 restride = Primitive(
@@ -160,6 +160,36 @@ restride = Primitive(
         (make(5), ((3, 2), (1, 1), 0), ((5,), (1,), 0)),
     ],
 )
+
+
+lay_out = Primitive(
+    "lay_out",
+    lambda xp, x, layout: _lay_out(xp, x, layout),
+    {"x": lambda xp, g: g},
+    kind="linear",
+    samples=lambda make: [(make(2, 3), None), (make(2, 3), ((1, 2), 4))],
+)
+
+
+def _lay_out(xp: Any, x: Any, layout: tuple[tuple[int, ...], int] | None) -> Any:
+    """A copy with these strides and this offset in its memory, or a contiguous one."""
+    if layout is None:
+        return xp.copy(x)
+    strides, offset = tuple(map(abs, layout[0])), layout[1]
+    z = xp.strided(xp.empty(_reach(x.shape, strides, offset), dtype=x.dtype), x.shape, strides, offset)
+    z[...] = x
+    return z
+
+
+def _shared(xp: Any, g: Any, source: tuple) -> Any:
+    """The gradient of what lies `source` in memory: elements that share a place share what came to that place."""
+    steps = sorted((step, n) for n, step in zip(*source[:2], strict=True) if n > 1)
+    reach = 0
+    for step, n in steps:
+        if step <= reach:
+            return g / xp.restride(xp.ones_like(g), source, source)
+        reach += step * (n - 1)
+    return g
 
 
 def _restride(xp: Any, x: Any, target: tuple, source: tuple) -> Any:
@@ -269,7 +299,7 @@ def view_in_place(function: Any, name: str) -> None:
         edge = edge_of(self) if state.grad else None
         new = function(from_array(self._array, edge, edge is not None), *args, **kwargs)
         if self._view is not None and new._view is not None:
-            self._view.steps += new._view.steps
+            self._view.steps = followed(self, self._view, *new._view.steps[0])
         self._array = new._array
         changed(self, name)
         if self._view is None and new._node is not None:
