@@ -341,7 +341,7 @@ def test_node_is_freed_by_reference_counting(collector_off):
         @staticmethod
         def backward(ctx, g):
             _, out = ctx.saved_tensors
-            assert out.grad_fn is ctx
+            assert out.grad_fn.saved_tensors[1].tolist() == out.tolist()
             return g * 2
 
     y = Keep.apply(leaf(torch, 1.0))
@@ -349,3 +349,48 @@ def test_node_is_freed_by_reference_counting(collector_off):
     y.sum().backward()
     del y
     assert node() is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hooks", "saved", "edges", "order", "shapes", "version", "raw", "recorded", "count", "sources", "constants", "own"],
+)
+def test_attributes_of_ctx_are_the_users(torch, name):
+    class Keep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            setattr(ctx, name, "kept")
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            assert getattr(ctx, name) == "kept"
+            return 2 * g * ctx.saved_tensors[0]
+
+    x = leaf(torch, 3.0)
+    Keep.apply(x).sum().backward()
+    assert x.grad.item() == 6.0
+
+
+def test_what_node_and_ctx_share(torch):
+    class Keep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.factor = 2
+            with pytest.raises(AttributeError, match="'KeepBackward' object has no attribute 'nonsense'"):
+                _ = ctx.nonsense
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            assert ctx.name() == "KeepBackward"
+            assert ctx.metadata == {"note": 1}
+            assert len(ctx.next_functions) == 1
+            return g * ctx.factor
+
+    y = Keep.apply(leaf(torch, 1.0))
+    assert y.grad_fn.factor == 2
+    assert y.grad_fn.needs_input_grad == (True,)
+    y.grad_fn.metadata["note"] = 1
+    y.sum().backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,36 +12,29 @@ from .. import backends
 from ..graph.engine import sum_to
 from ..graph.errors import stale
 from ..graph.modes import no_grad, state
-from ..graph.node import Node, NodeType, Output, by_array, make, sequence, watched, watchers
+from ..graph.node import Node, NodeType, Output, by_array, make
 from ..graph.op import saved_version
 from ..graph.recorded import namespace as recorded
-from ..graph.saved import Pack
+from ..graph.saved import Pack, local, pack
 from ..graph.views import change, check_inplace
 from ..tensor import Tensor, edge_of, from_array, version_of
 from .forward import Tangent, check_shape, primal_of, tangent_of, zeros_like
 
 
-class FunctionNode(Node):
-    """The node of a `Function`, which is also the `ctx` that its forward and backward are given."""
+class FunctionCtx:
+    """`ctx`, which forward and backward of a `Function` share.
 
-    _forward_cls: type[Function]
-    releases = True
+    All attributes but these are the user's own, under any name; the node (`grad_fn` of the result) shows them too.
+    """
+
     needs_input_grad: tuple[bool, ...] = ()
-
-    def __init__(self) -> None:
-        self.edges, self.order, self.version = (), next(sequence), 0
-        self.hooks = self.shapes = self.output_version = None
-        self.saved = ()
-        self._outputs = 1
-        self.materialize_grads = True
-        self.dirty_tensors: tuple[Tensor, ...] = ()
-        self.non_differentiable: tuple[Tensor, ...] = ()
-        self.to_save: tuple[Tensor | None, ...] = ()
-        self.to_jvp: tuple[Tensor | None, ...] = ()
-        self.in_jvp = False
-        self._inputs: tuple[tuple | None, ...] = ()  # (shape, dtype) of each argument that is a tensor
-        self._differentiable: tuple[bool, ...] = ()  # for each result
-        self._results: tuple[Any, ...] = ()  # a raw array's type, shape and dtype for each result that is a tensor
+    materialize_grads = True
+    dirty_tensors: tuple[Tensor, ...] = ()
+    non_differentiable: tuple[Tensor, ...] = ()
+    to_save: tuple[Tensor | None, ...] = ()
+    saved_for_forward: tuple[Tensor | None, ...] | None = None
+    _forward_cls: type[Function]
+    _node: Callable[[], FunctionNode | None] | None = None  # a weak reference: the node holds this
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or results for backward, where `saved_tensors` gives them back, checked against changes in place.
@@ -56,7 +50,7 @@ class FunctionNode(Node):
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or results for `jvp`, where `saved_tensors` gives them."""
-        self.to_jvp = tensors
+        self.saved_for_forward = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs forward has changed in place; each must be returned."""
@@ -76,8 +70,38 @@ class FunctionNode(Node):
 
         Raises RuntimeError if it was freed or has been changed in place.
         """
-        if self.in_jvp:
-            return self.to_jvp
+        if self._node is None:
+            return self.saved_for_forward or ()
+        node = self._node()
+        return () if node is None else node.open()
+
+    saved_variables = saved_tensors
+
+    def __getattr__(self, name: str) -> Any:
+        node = None if self._node is None else self._node()
+        if node is not None and name in _OF_THE_NODE:
+            return getattr(node, name)
+        raise AttributeError(f"'{self._forward_cls.__name__}Backward' object has no attribute '{name}'")
+
+
+BackwardCFunction = FunctionCtx  # in PyTorch another class, in backward
+
+#: what PyTorch's ctx has as it is the node itself
+_OF_THE_NODE = frozenset(("metadata", "name", "next_functions", "register_hook", "register_prehook"))
+
+
+class FunctionNode(Node):
+    """The node of a `Function`."""
+
+    __slots__ = ("_differentiable", "_inputs", "_outputs", "_results", "ctx")
+    ctx: FunctionCtx
+    _inputs: tuple[tuple | None, ...]  # (shape, dtype, device) of each argument that is a tensor
+    _differentiable: tuple[bool, ...]  # for each result
+    _results: tuple[Any, ...]  # a raw array's type, shape and dtype for each result that is a tensor
+    releases = True
+
+    def open(self) -> tuple[Tensor | None, ...]:
+        """The saved tensors. Raises RuntimeError if they were freed or have been changed in place."""
         if type(self.saved) is not tuple:
             raise stale(self)
         found = []
@@ -96,7 +120,8 @@ class FunctionNode(Node):
             found.append(t)
         return tuple(found)
 
-    saved_variables = saved_tensors
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name) if name[:5] in ("_save", "_raw_", "ctx") else getattr(self.ctx, name)
 
     raw0 = staticmethod(by_array)
 
@@ -116,12 +141,13 @@ class FunctionNode(Node):
         """The user's backward, and what it returned checked: one gradient, of the right kind, for each input tensor."""
         if type(self.saved) is not tuple:
             raise stale(self)
-        if self.materialize_grads:
+        ctx = self.ctx
+        if ctx.materialize_grads:
             for i, (g, result) in enumerate(zip(grads, self._results, strict=True)):
                 if g is None and result is not None:
                     kind, shape, dtype = result
                     grads[i] = from_array(backends.namespaces[kind].zeros(shape, dtype=dtype))
-        returned = self._forward_cls._backward()(self, *grads)
+        returned = ctx._forward_cls._backward()(ctx, *grads)
         results = list(returned) if isinstance(returned, (tuple, list)) else [returned]
         count = len(self._inputs)
         if len(results) > count and all(r is None for r in results[count:]):
@@ -186,10 +212,13 @@ class Function:
     """
 
     _node: type[FunctionNode]
+    _ctx: type[FunctionCtx]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._node = NodeType(f"{cls.__name__}Backward", (FunctionNode,), {"_forward_cls": cls})  # type: ignore[assignment]
+        name = f"{cls.__name__}Backward"
+        cls._node = NodeType(name, (FunctionNode,), {"__slots__": ()})  # type: ignore[assignment]
+        cls._ctx = type(name, (FunctionCtx,), {"_forward_cls": cls})
 
     def __call__(self, *args: Any) -> Any:
         raise RuntimeError(
@@ -234,7 +263,7 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward on the arguments, and record it if one of them requires grad."""
-        ctx = cls._node()
+        ctx = cls._ctx()
         with_context = cls.setup_context is Function.setup_context
         if kwargs or not with_context:
             bound = inspect.signature(cls.forward).bind(*((ctx,) if with_context else ()), *args, **kwargs)
@@ -246,7 +275,7 @@ class Function:
         return cls._record(ctx, args)
 
     @classmethod
-    def _record(cls, ctx: FunctionNode, args: tuple) -> Any:
+    def _record(cls, ctx: FunctionCtx, args: tuple) -> Any:
         with_context = cls.setup_context is Function.setup_context
         edges = [edge_of(a) if isinstance(a, Tensor) else None for a in args]
         record = state.grad and any(e is not None for e in edges)
@@ -264,16 +293,17 @@ class Function:
             return output
         single = not isinstance(output, tuple)
         results = (output,) if single else output
-        ctx.edges = tuple(e for e, a in zip(edges, args, strict=True) if isinstance(a, Tensor))
-        ctx._inputs = tuple((tuple(a.shape), a.dtype, a.device) if isinstance(a, Tensor) else None for a in args)
-        ctx._outputs = len(results)
-        ctx._results = tuple(
+        node = make(cls._node, tuple(e for e, a in zip(edges, args, strict=True) if isinstance(a, Tensor)), ())
+        node.ctx, ctx._node = ctx, weakref.ref(node)
+        node._inputs = tuple((tuple(a.shape), a.dtype, a.device) if isinstance(a, Tensor) else None for a in args)
+        node._outputs = len(results)
+        node._results = tuple(
             (type(r._array), r._array.shape, r._array.dtype) if isinstance(r, Tensor) else None for r in results
         )
-        wrapped, originals = _attach(ctx, results, args, cls.__name__)
-        _save(ctx, originals, wrapped)
-        if watchers:
-            watched(ctx)
+        wrapped = _attach(node, results, args, cls.__name__)
+        node.saved = _saved(ctx, results, wrapped)
+        if local.hooks:
+            pack(node)
         ctx.dirty_tensors = ctx.non_differentiable = ctx.to_save = ()
         return wrapped[0] if single else tuple(wrapped)
 
@@ -289,9 +319,9 @@ class Function:
                 zeros_like(p) if t is None and isinstance(p, Tensor) and p._array.dtype.kind in "fcV" else t
                 for p, t in zip(primals, tangents, strict=True)
             ]
-        ctx.in_jvp = True
+        node, ctx._node = ctx._node, None  # `saved_tensors` are those for forward mode
         made = cls.jvp(ctx, *tangents)
-        ctx.in_jvp, ctx.to_jvp = False, ()
+        ctx._node, ctx.saved_for_forward = node, None
         made = made if isinstance(made, tuple) else (made,)
         if len(made) != len(results):
             raise RuntimeError(
@@ -312,8 +342,9 @@ class Function:
         return tuple(given) if isinstance(output, tuple) else given[0]
 
 
-def _attach(ctx: FunctionNode, results: tuple, args: tuple, name: str) -> tuple[list[Any], tuple]:
-    """Give the results their history; the tensors that users get, and those that forward returned."""
+def _attach(node: FunctionNode, results: tuple, args: tuple, name: str) -> list[Any]:
+    """Give the results that forward returned their history; the tensors that users get."""
+    ctx = node.ctx
     wrapped, differentiable = [], []
     for t in ctx.dirty_tensors:
         if not any(t is r for r in results):
@@ -323,7 +354,7 @@ def _attach(ctx: FunctionNode, results: tuple, args: tuple, name: str) -> tuple[
             wrapped.append(r)
             differentiable.append(False)
             continue
-        edge = Output(ctx, i) if ctx._outputs > 1 else ctx
+        edge = Output(node, i) if node._outputs > 1 else node
         can = r._array.dtype.kind in "fcV" and not any(r is n for n in ctx.non_differentiable)
         differentiable.append(can)
         if any(r is d for d in ctx.dirty_tensors):
@@ -341,12 +372,12 @@ def _attach(ctx: FunctionNode, results: tuple, args: tuple, name: str) -> tuple[
                 r._counter = counter
             r._node, r._rg = edge, True
         wrapped.append(r)
-    ctx._differentiable = tuple(differentiable)
-    return wrapped, results
+    node._differentiable = tuple(differentiable)
+    return wrapped
 
 
-def _save(ctx: FunctionNode, originals: tuple, wrapped: list[Any]) -> None:
-    """Keep what was asked for: results by their arrays, so that the node does not hold the tensor that holds it."""
+def _saved(ctx: FunctionCtx, originals: tuple, wrapped: list[Any]) -> tuple:
+    """What was asked to be kept: results by their arrays, so that the node does not hold the tensor that holds it."""
     saved: list[tuple[Tensor | None, int | None, int]] = []
     for t in ctx.to_save:
         if t is None:
@@ -360,7 +391,7 @@ def _save(ctx: FunctionNode, originals: tuple, wrapped: list[Any]) -> None:
             t = from_array(wrapped[index]._array)
             t._counter = counter
         saved.append((t, index, version))
-    ctx.saved = tuple(saved)
+    return tuple(saved)
 
 
 class _Twice(Node):

@@ -16,7 +16,7 @@ from .. import backends
 from ..tensor import Tensor, from_array
 from .anomaly import check, report, settings as anomalies
 from .modes import state
-from .node import Freed, Node, Output
+from .node import Freed, Node, Output, part
 from .recorded import namespace as recorded_namespace
 
 _host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
@@ -109,6 +109,7 @@ def _walk(
         hooks = node.hooks
         if hooks is not None:
             g = _before(node, g, create)
+        runner: Any = node
         if targets is not None:
             if node in targets:
                 for index in targets[node]:
@@ -117,18 +118,19 @@ def _walk(
                 continue
             if node in targets and node._outputs == 1 and not create:
                 g = g[...]  # another object, so that `CopySlices` does not take what was caught for its own
+            runner = part(node, reach)
         if create:
-            results = node.recorded(node, g, xp)
+            results = runner.recorded(node, g, xp)
         else:
             kind = type(g)
             if kind is list:
                 kind = type(next(one for one in g if one is not None))
             if kind is _ndarray:
                 xp = _host
-                results = node.raw(node, g, xp)
+                results = runner.raw(node, g, xp)
             else:
                 xp = _namespaces[kind]
-                results = (node.guarded if kind in _arrays else node.raw0)(node, g, xp)
+                results = (runner.guarded if kind in _arrays else runner.raw0)(node, g, xp)
         if node.shapes is not None:
             results = [
                 r if shape is None or r is None or r.shape == shape else sum_to(r, shape, xp)

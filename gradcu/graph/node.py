@@ -88,7 +88,8 @@ class Node(metaclass=NodeType):
     saves: bool
     save: Callable[..., tuple]
     count: Callable[[Sequence[Any]], int]  # the sum of the counters of what would be saved
-    write: Callable[[str], Callable]
+    write: Callable[..., Callable]
+    parts: dict[int, Part] | None = None  # by the inputs to differentiate, where one input can be without the others
 
     #: names under which `saved` is shown as `_saved_<name>`
     saved_names: tuple[str, ...] = ()
@@ -156,6 +157,37 @@ class Node(metaclass=NodeType):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(f"_saved_{name}" for name in self.saved_names)]
+
+
+class Part:
+    """What nodes of a class do for some of their inputs alone: `raw`, `recorded` and the like, written when needed."""
+
+    def __init__(self, cls: type[Node], mask: int) -> None:
+        self._cls, self._mask = cls, mask
+
+    def __getattr__(self, name: str) -> Any:
+        function = self._cls.write(name, self._mask)
+        setattr(self, name, function)
+        return function
+
+
+def part(node: Node, reach: Any) -> Any:
+    """The node, or, if the edges and nodes `reach` are not all that it leads to, what computes the gradients of those."""
+    cls = type(node)
+    if cls.parts is None:
+        return node
+    mask, all_of_them = 0, True
+    for i, edge in enumerate(node.edges):
+        if edge is not None:
+            if (edge.node if type(edge) is Output else edge) in reach:
+                mask |= 1 << i
+            else:
+                all_of_them = False
+    if all_of_them:
+        return node
+    if mask not in cls.parts:
+        cls.parts[mask] = Part(cls, mask)
+    return cls.parts[mask]
 
 
 def by_hand(node: Any, g: Any, xp: Any) -> Any:

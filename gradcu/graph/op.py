@@ -287,6 +287,7 @@ class Primitive:
             "saved_names": (*map(self.shown, wanted), *self.constants),
             "constants": self.constants,
             "primitive": self,
+            "parts": None if self.variadic or len(self.inputs) == 1 else {},
             "write": staticmethod(
                 functools.partial(
                     write_backward, self, formulas, wanted, tensors, needs, joint, complex_ and self.holomorphic

@@ -146,6 +146,7 @@ def write_backward(
     joint: bool,
     conjugate: bool,
     way: str,
+    mask: int = -1,
 ) -> Callable:
     """The function that runs a node, as text: unpack, check versions, call the formulas.
 
@@ -164,7 +165,12 @@ def write_backward(
     `raw0` is the same for 0-d results, whose gradients are NumPy scalars on the CPU: with scalars as partners (`[()]`)
     they are an order faster than with 0-d arrays. `guarded` lets the namespace run each formula. `recorded` hands over
     the saved tensors themselves.
+
+    mask: a bit for each input whose gradient is to be computed, of those that have a formula.
     """
+    needs = tuple(need and bool(mask >> i & 1) for i, need in enumerate(needs))
+    if not joint:
+        formulas = [f if mask >> i & 1 else None for i, f in enumerate(formulas)]
     inner = {"raw": "._array", "guarded": "._array", "raw0": "._array[()]", "recorded": ""}[way]
     lines = [f"def {way}(node, g, xp):", "saved = node.saved", "if type(saved) is not tuple: saved = reopen(node)"]
     if wanted:
