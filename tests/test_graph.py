@@ -182,6 +182,16 @@ class TestGrad:
         with pytest.raises(RuntimeError, match="does not require grad"):
             torch.autograd.grad(leaf(torch, 1.0).sum(), torch.ones(1))
 
+    @pytest.mark.parametrize("create", [False, True])
+    def test_what_nothing_asked_for_is_not_computed(self, torch, create):
+        x, w, seen = torch.ones(2, 3, requires_grad=True), torch.ones(3, 4, requires_grad=True), []
+        y = x @ w
+        y.grad_fn.register_hook(lambda inputs, outputs: seen.append([g is not None for g in inputs]))
+        torch.autograd.grad(y.sum(), x, retain_graph=True, create_graph=create)
+        torch.autograd.grad(y.sum(), w, retain_graph=True, create_graph=create)
+        y.sum().backward()
+        assert seen == [[True, False], [False, True], [True, True]]
+
     def test_orders(self, torch):
         x = torch.tensor(1.3, requires_grad=True, dtype=torch.float64)
         y = torch.sin(x * x)
