@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import backends, devices, dtypes
+from .backends.lookup import owner_of
 from .graph.hooks import Handle
 from .graph.modes import state
 from .graph.node import AccumulateGrad, Node, NodeHooks, Output, as_function
@@ -190,10 +191,8 @@ class Tensor(TensorMethods):
 
     def storage_offset(self) -> int:
         """The position of the first element in the memory that the tensor shares, in elements."""
-        owner = self._array
+        owner = owner_of(self._array)
         xp = backends.namespaces[type(owner)]
-        while getattr(owner, "base", None) is not None and type(owner.base) is type(owner):
-            owner = owner.base
         start = xp.data_ptr(owner) + sum(
             s * (n - 1) for s, n in zip(owner.strides, owner.shape, strict=True) if s < 0 and n
         )
@@ -245,6 +244,8 @@ class Tensor(TensorMethods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if value and self._array.dtype.kind in "biu":
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -308,13 +309,21 @@ class Tensor(TensorMethods):
                 )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
-            for what in ("dtype", "device", "shape"):
-                mine, given = getattr(self, what), getattr(value, what)
-                if mine != given:
-                    raise RuntimeError(
-                        f"assigned grad has data of a different {'size' if what == 'shape' else what}: "
-                        f"expected {mine}, got {given}"
-                    )
+            if value.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"attempting to assign a gradient of dtype {value.dtype} to a tensor of dtype {self.dtype}. "
+                    "Please ensure that the gradient and the tensor are of the same dtype"
+                )
+            if value.device != self.device:
+                raise RuntimeError(
+                    f"attempting to assign a gradient on {value.device} to a tensor on {self.device}. "
+                    "Please ensure that the gradient and the tensor are on the same device"
+                )
+            if value.shape != self.shape:
+                raise RuntimeError(
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                )
         self._grad = value
 
     @grad.deleter

@@ -353,7 +353,20 @@ def test_node_is_freed_by_reference_counting(collector_off):
 
 @pytest.mark.parametrize(
     "name",
-    ["hooks", "saved", "edges", "order", "shapes", "version", "raw", "recorded", "count", "sources", "constants", "own"],
+    [
+        "hooks",
+        "saved",
+        "edges",
+        "order",
+        "shapes",
+        "version",
+        "raw",
+        "recorded",
+        "count",
+        "sources",
+        "constants",
+        "own",
+    ],
 )
 def test_attributes_of_ctx_are_the_users(torch, name):
     class Keep(torch.autograd.Function):

@@ -195,7 +195,9 @@ def test_gradient(p):
         if not isinstance(total, Tensor) or not total.requires_grad:
             continue
         grads = gradcu.autograd.grad(total, floats(leaves), retain_graph=True, materialize_grads=True)
-        for got, x in zip(grads, floats(leaves), strict=True):  # each without the others, whose formulas do not run then
+        for got, x in zip(
+            grads, floats(leaves), strict=True
+        ):  # each without the others, whose formulas do not run then
             (alone,) = gradcu.autograd.grad(total, x, retain_graph=True, materialize_grads=True)
             np.testing.assert_array_equal(alone.numpy(), got.numpy())
 

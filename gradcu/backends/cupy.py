@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
-from .lookup import lookup
+from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 
@@ -253,9 +253,7 @@ def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offse
 
 def memory(x: Any) -> Any:
     """All the memory that `x` is a part of, as a vector."""
-    while type(x.base) is ndarray:
-        x = x.base
-    return x.ravel("K")
+    return owner_of(x).ravel("K")
 
 
 def special(name: str) -> Any:

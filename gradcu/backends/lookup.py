@@ -1,10 +1,21 @@
-"""Names that a backend does not define itself."""
+"""What both backends share: names that neither defines itself, and whose memory an array shows."""
 
 from __future__ import annotations
 
 import functools
 import sys
 from typing import Any
+
+
+def owner_of(array: Any) -> Any:
+    """The array whose memory a view shares."""
+    while True:
+        base = getattr(array, "base", None)
+        if type(base) is not type(array):
+            base = getattr(base, "base", None)  # `stride_tricks` puts an object of its own between
+            if type(base) is not type(array):
+                return array
+        array = base
 
 
 def declared(name: str) -> Any:

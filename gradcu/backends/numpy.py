@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import devices
 from . import native
-from .lookup import lookup
+from .lookup import lookup, owner_of
 from .memory import keep
 
 ndarray = np.ndarray
@@ -221,9 +221,7 @@ def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offse
 
 def memory(x: Any) -> Any:
     """All the memory that `x` is a part of, as a vector."""
-    while type(x.base) is ndarray:
-        x = x.base
-    return x.ravel("K")
+    return owner_of(x).ravel("K")
 
 
 def random_source(seed: int, state: Any = None) -> Any:

@@ -18,9 +18,13 @@ from .anomaly import check, report, settings as anomalies
 from .modes import state
 from .node import Freed, Node, Output, part
 from .recorded import namespace as recorded_namespace
+from .saved import local
 
 _host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
 _ndarray = _host.ndarray
+
+#: backwards within backwards, each a few calls deep, go on in another thread as often: Python bounds the stack of each
+DEEP = 50
 
 _adding = threading.Lock()  # several threads may add to one leaf
 
@@ -46,8 +50,10 @@ def walk(
     walks them often.
     """
     before, outer = state.grad, state.walk
-    state.grad, state.walk = create if record is None else record, Walk(edges, captures)
+    state.grad, state.walk = create if record is None else record, Walk(edges, captures, outer)
     try:
+        if state.walk.depth % DEEP == 0:
+            return in_another_thread(_walk, edges, grads, retain, create, captures, by, ways)
         return _walk(edges, grads, retain, create, captures, by, ways)
     except Exception:
         if anomalies.enabled and state.walk.node is not None:
@@ -60,10 +66,11 @@ def walk(
 class Walk:
     """A walk under way, for hooks to ask about."""
 
-    __slots__ = ("__weakref__", "_runs", "captures", "edges", "node")
+    __slots__ = ("__weakref__", "_runs", "captures", "depth", "edges", "node")
 
-    def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None) -> None:
+    def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None, outer: Walk | None) -> None:
         self.edges, self.captures = edges, captures
+        self.depth = 1 if outer is None else outer.depth + 1  # of backwards within backwards
         self.node: Node | None = None  # the one that runs, while anomalies are looked for
         self._runs: set[Any] | None = None
 
@@ -76,6 +83,28 @@ class Walk:
                 targets, needed = paths(self.edges, self.captures)
                 self._runs = needed | targets.keys()
         return node in self._runs
+
+
+def in_another_thread(function: Callable, *args: Any) -> Any:
+    """`function(*args)` on a fresh stack, under this thread's modes."""
+    result: list[Any] = []
+    modes, hooks = vars(state).copy(), vars(local).copy()
+
+    def run() -> None:
+        vars(state).update(modes)
+        vars(local).update(hooks)
+        try:
+            result.append((function(*args), None))
+        except BaseException as error:
+            result.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    value, error = result.pop()
+    if error is not None:
+        raise error
+    return value
 
 
 def _walk(

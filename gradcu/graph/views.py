@@ -109,7 +109,7 @@ class CopySlices(Node):
     __slots__ = ("layout", "own", "steps")
     own: Any  # the gradient that the change before left to this one, to write in
     steps: tuple
-    layout: tuple[tuple[int, ...], int] | None  # strides and offset of the base, so that the same steps are views of a copy
+    layout: tuple[tuple[int, ...], int] | None  # strides and offset of the base, for steps that are views of such
     raw0, guarded = staticmethod(by_array), staticmethod(by_hand)
 
     @staticmethod

@@ -19,7 +19,10 @@ class Parameter(Tensor):
     """
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
-        return _around(cls, data).requires_grad_(requires_grad)  # type: ignore[return-value]
+        t = _around(cls, data)
+        if requires_grad and t._array.dtype.kind in "biu":
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        return t.requires_grad_(requires_grad)  # type: ignore[return-value]
 
     def __repr__(self, **kwargs: Any) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__(**kwargs)

@@ -7,16 +7,11 @@ import mmap
 from typing import Any
 
 from .. import backends, devices, dtypes
+from ..backends.lookup import owner_of
 from ..tensor import Tensor, fill, from_array
 from .expose import expose
 
 # --- the memory behind tensors ---
-
-
-def owner_of(array: Any) -> Any:
-    """The array whose memory a view shares."""
-    base = getattr(array, "base", None)
-    return owner_of(base) if type(base) is type(array) else array
 
 
 class UntypedStorage:

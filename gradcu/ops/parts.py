@@ -187,7 +187,7 @@ def _shared(xp: Any, g: Any, source: tuple) -> Any:
     reach = 0
     for step, n in steps:
         if step <= reach:
-            return g / xp.restride(xp.ones_like(g), source, source)
+            return g / xp.restride(xp.zeros_like(g) + 1, source, source)
         reach += step * (n - 1)
     return g
 
