@@ -339,6 +339,52 @@ class TestModes:
         next(steps)
         assert torch.is_grad_enabled()
 
+    def test_decorated_generator_that_is_talked_to(self, torch):
+        seen = []
+
+        @torch.no_grad()
+        def generator():
+            try:
+                got = yield torch.is_grad_enabled()
+                try:
+                    yield got, torch.is_grad_enabled()
+                except ValueError:
+                    yield "caught", torch.is_grad_enabled()
+            finally:
+                seen.append(torch.is_grad_enabled())
+
+        steps = generator()
+        assert next(steps) is False
+        assert steps.send(1) == (1, False)
+        assert steps.throw(ValueError()) == ("caught", False)
+        assert torch.is_grad_enabled()
+        steps.close()
+        assert seen == [False]
+        assert torch.is_grad_enabled()
+
+    def test_decorated_class(self, torch):
+        with pytest.warns(FutureWarning, match="Decorating classes is deprecated"):
+
+            @torch.no_grad()
+            class Made:
+                def __init__(self):
+                    self.seen = torch.is_grad_enabled()
+
+                def later(self):
+                    return torch.is_grad_enabled()
+
+        assert not Made().seen
+        assert Made().later()
+
+    def test_inference_mode_off_records(self, torch):
+        x = leaf(torch, 1.0)
+        with torch.no_grad(), torch.inference_mode(False):
+            assert (x * 2).requires_grad
+        with torch.inference_mode(), torch.inference_mode(False):
+            assert (x * 2).requires_grad
+        with torch.inference_mode(), torch.enable_grad():
+            assert not (x * 2).requires_grad
+
     def test_restored_after_an_exception(self, torch):
         with pytest.raises(KeyError), torch.no_grad():
             raise KeyError

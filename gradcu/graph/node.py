@@ -172,7 +172,7 @@ class Part:
 
 
 def part(node: Node, reach: Any) -> Any:
-    """The node, or, if the edges and nodes `reach` are not all that it leads to, what computes the gradients of those."""
+    """The node, or, where only some of its inputs are in `reach`, what computes the gradients of those alone."""
     cls = type(node)
     if cls.parts is None:
         return node
