@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,13 @@ class _Mode:
 
     def __call__(self, function: Callable) -> Callable:
         if inspect.isclass(function):
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
+                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
+                "the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
             setattr(function, "__init__", self(function.__init__))  # noqa: B010 (a class; mypy takes it for an instance)
             return function
         if inspect.isgeneratorfunction(function):
@@ -141,9 +149,7 @@ class inference_mode(_Mode):
 
     def __enter__(self) -> None:
         self._before, self._inference_before = state.grad, state.inference
-        state.inference = self.mode
-        if self.mode:
-            state.grad = False
+        state.inference, state.grad = self.mode, not self.mode
 
     def __exit__(self, *exc: object) -> None:
         state.grad, state.inference = self._before, self._inference_before
