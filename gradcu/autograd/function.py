@@ -308,7 +308,7 @@ class Function:
         return wrapped[0] if single else tuple(wrapped)
 
     @classmethod
-    def _with_tangents(cls, ctx: FunctionNode, args: tuple) -> Any:
+    def _with_tangents(cls, ctx: FunctionCtx, args: tuple) -> Any:
         """Record on the primals, and have `jvp` give the tangents of the results."""
         primals = tuple(map(primal_of, args))
         output = cls._record(ctx, primals)

@@ -63,6 +63,26 @@ def walk(
         state.grad, state.walk = before, outer
 
 
+class Shown:
+    """Runs a node, or a part of one, through interceptors."""
+
+    def __init__(self, runner: Any, interceptors: tuple) -> None:
+        self._runner, self._interceptors = runner, interceptors
+
+    def __getattr__(self, way: str) -> Callable:
+        def run(node: Node, g: Any, xp: Any) -> Any:
+            function = getattr(self._runner, way)
+
+            def ask(interceptors: tuple) -> Any:
+                if not interceptors:
+                    return function(node, g, xp)
+                return interceptors[-1].node(node, g, way == "recorded", lambda: ask(interceptors[:-1]))
+
+            return ask(self._interceptors)
+
+        return run
+
+
 class Walk:
     """A walk under way, for hooks to ask about."""
 
@@ -70,7 +90,7 @@ class Walk:
 
     def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None, outer: Walk | None) -> None:
         self.edges, self.captures = edges, captures
-        self.depth = 1 if outer is None else outer.depth + 1  # of backwards within backwards
+        self.depth: int = 1 if outer is None else outer.depth + 1  # of backwards within backwards
         self.node: Node | None = None  # the one that runs, while anomalies are looked for
         self._runs: set[Any] | None = None
 
@@ -110,7 +130,7 @@ def in_another_thread(function: Callable, *args: Any) -> Any:
 def _walk(
     edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed, ways: Any
 ) -> list:
-    watching = anomalies.enabled
+    watching, shown = anomalies.enabled, state.interceptors
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
@@ -148,6 +168,8 @@ def _walk(
             if node in targets and node._outputs == 1 and not create:
                 g = g[...]  # another object, so that `CopySlices` does not take what was caught for its own
             runner = part(node, reach)
+        if shown:
+            runner = Shown(runner, shown)
         if create:
             results = runner.recorded(node, g, xp)
         else:

@@ -17,6 +17,7 @@ class _Local(threading.local):
     inference = False  # results are inference tensors: no versions, no views, never recorded
     forward = True  # tangents are carried on to results
     level: Any = None  # the forward.Level that is open
+    interceptors: tuple = ()  # who sees operations and nodes as they run, the last first
     walk: Any = None  # the innermost backward that runs, an `engine.Walk`
 
 

@@ -124,8 +124,9 @@ class Primitive:
     def record(self, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
         """Compute, and leave a node behind if an input requires grad."""
         if self.outputs == 1 and not self.variadic and self.kind != "elementwise":
-            self.record = write_record(self)  # type: ignore[method-assign]
-            return self.record(inputs, attributes)
+            written = write_record(self)
+            vars(self).setdefault("record", written)  # unless an interceptor stands there
+            return written(inputs, attributes)
         tensors = inputs[0] if self.variadic else inputs
         arrays, edges, mask, scalars, counted, bit, xp = [], [], 0, 0, False, 1, _host
         for t in tensors:

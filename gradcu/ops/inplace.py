@@ -16,6 +16,7 @@ from ..graph.views import change, check_inplace, replay_array
 from ..tensor import Tensor, edge_of, from_array, version_of
 
 _ndarray = backends.host.ndarray
+short: Any = _ndarray  # as in `pointwise`
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
 
 
@@ -55,9 +56,9 @@ def inplace_operator(method: Any) -> Callable:
             return method(self, other)
         b = getattr(other, "_array", None)
         dtype = a.dtype
-        if type(b) is not _ndarray or b.dtype is not dtype or (dtype is not _f32 and dtype is not _f64):
+        if type(b) is not short or b.dtype is not dtype or (dtype is not _f32 and dtype is not _f64):
             return method(self, other)
-        if other._view is not None or type(a) is not _ndarray:
+        if other._view is not None or type(a) is not short:
             return method(self, other)
         try:
             ufunc(a, b, out=a)
@@ -77,7 +78,7 @@ def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     a, counter = t._array, t._counter
     dtype = a.dtype
     ufunc = getattr(function, "ufunc", None)
-    if ufunc is None or type(a) is not _ndarray or (dtype is not _f32 and dtype is not _f64):
+    if ufunc is None or type(a) is not short or (dtype is not _f32 and dtype is not _f64):
         return False
     recording = state.grad
     if (recording and edge_of(t) is not None) or type(counter) is InferenceVersion or tangent_of(t) is not None:

@@ -23,7 +23,9 @@ from ..tensor import Tensor, from_array
 from .out import write_out
 
 _new = object.__new__
-_ndarray = backends.host.ndarray
+_ndarray = HOST = backends.host.ndarray
+#: the arrays that take the short way: none while every operation is to be seen (`intercept.py`)
+short: Any = HOST
 _asarray = backends.host.asarray
 _f32, _f64 = dtypes.float32.numpy, dtypes.float64.numpy
 
@@ -166,7 +168,7 @@ class Elementwise(Primitive):
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
                 ) from None
             d = a.dtype
-            if (d is not f32 and d is not f64) or type(a) is not _ndarray or out is not None:
+            if (d is not f32 and d is not f64) or type(a) is not short or out is not None:
                 result = slow((input,), attributes)
                 return result if out is None else write_out(result, out, name, (input,))
             view = input._view
@@ -222,7 +224,7 @@ class Elementwise(Primitive):
             kind = type(y)
             if kind is float or kind is int:
                 d = a.dtype
-                if (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
+                if (d is not _f32 and d is not _f64) or type(a) is not short:
                     return apply((x, y))
                 r = direct(a, y) if a.size < least else large(a, y)
                 if type(r) is not _ndarray:
@@ -237,8 +239,8 @@ class Elementwise(Primitive):
                 if (
                     d is not b.dtype
                     or (d is not _f32 and d is not _f64)
-                    or type(a) is not _ndarray
-                    or type(b) is not _ndarray
+                    or type(a) is not short
+                    or type(b) is not short
                 ):
                     return apply((x, y))
                 view = y._view
@@ -303,7 +305,7 @@ class Elementwise(Primitive):
             a = y._array
             kind = type(x)
             d = a.dtype
-            if (kind is not float and kind is not int) or (d is not _f32 and d is not _f64) or type(a) is not _ndarray:
+            if (kind is not float and kind is not int) or (d is not _f32 and d is not _f64) or type(a) is not short:
                 return apply((x, y)) if is_number(x) or isinstance(x, Tensor) else NotImplemented
             view = y._view
             if view is None:
