@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -235,6 +236,12 @@ def _roots(tensors: Sequence[Tensor | GradientEdge], grads: Any, create: bool) -
         edges.append(edge)
         starts.append(g if create else g._array)
     return edges, starts
+
+
+def __getattr__(name: str) -> Any:
+    if name == "profiler":  # imported when first used
+        return importlib.import_module("gradcu.autograd.profiler")
+    raise AttributeError(f"module 'gradcu.autograd' has no attribute '{name}'")
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:

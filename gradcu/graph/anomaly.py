@@ -13,7 +13,7 @@ from .. import backends
 from .modes import state
 from .node import Node, watchers
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class _Settings:
@@ -38,7 +38,7 @@ def switch(enabled: bool, check_nan: bool) -> None:
 def remember(node: Node) -> None:
     """Note where a new node is made: the stack up to the user's line, and the node whose backward makes it."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<gradcu ")):
+    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, "<gradcu ")):
         frame = frame.f_back
     metadata = node.own_hooks().metadata
     metadata["traceback_"] = traceback.format_stack(frame)

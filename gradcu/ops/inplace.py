@@ -54,7 +54,7 @@ def inplace_operator(method: Any) -> Callable:
         a, counter = self._array, self._counter
         if state.grad or counter is None or self._view is not None or type(counter) is InferenceVersion:
             return method(self, other)
-        b = getattr(other, "_array", None)
+        b: Any = getattr(other, "_array", None)
         dtype = a.dtype
         if type(b) is not short or b.dtype is not dtype or (dtype is not _f32 and dtype is not _f64):
             return method(self, other)
