@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from .. import cuda
 from ..backends.lookup import owner_of
 from ..graph.anomaly import PACKAGE
-from ..graph.intercept import Interceptor
 from ..graph.modes import state
 from ..graph.node import Node
 from ..graph.op import Primitive
+from ..ops.intercept import Interceptor
 from ..tensor import Tensor
 
 __all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "profile", "record_function"]

@@ -7,10 +7,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..ops.intercept import Interceptor
 from ..graph.node import Node, Output
 from ..graph.op import Primitive
 from ..nn.module import Module
+from ..ops.intercept import Interceptor
 from ..tensor import Tensor
 
 __all__ = ["FlopCounterMode"]
