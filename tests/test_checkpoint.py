@@ -201,6 +201,181 @@ class TestRecomputed:
         y.sum().backward()
         assert seen == ["forward", "again"]
 
+    @pytest.mark.parametrize("early", [True, False])
+    def test_backward_inside(self, torch, module, early):
+        x = leaf(torch, 1.0, 2.0)
+
+        def part(x):
+            (g,) = torch.autograd.grad(x.sin().sum(), x, create_graph=True)
+            return g * x
+
+        module.checkpoint(part, x, use_reentrant=False, early_stop=early).sum().backward()
+        assert torch.allclose(x.grad, x.cos() - x * x.sin())
+
+    def test_thrice_nested(self, torch, module):
+        x, runs = leaf(torch, 0.5, 1.0), []
+
+        def nest(depth):
+            def part(x):
+                runs.append(depth)
+                y = x.sin()
+                return (module.checkpoint(nest(depth - 1), y, use_reentrant=False) if depth else y).exp()
+
+            return part
+
+        module.checkpoint(nest(2), x, use_reentrant=False).sum().backward()
+        assert runs == [2, 1, 0, 2, 1, 0, 1, 0, 0]
+        (expected,) = torch.autograd.grad(x.sin().sin().sin().exp().exp().exp().sum(), x)
+        assert torch.allclose(x.grad, expected)
+
+    def test_exception_the_second_time(self, torch, module):
+        x, runs = leaf(torch, 1.0, 2.0), []
+
+        def part(x):
+            runs.append(1)
+            if len(runs) == 2:
+                raise ValueError("again")
+            return x.exp()
+
+        y = module.checkpoint(part, x, use_reentrant=False).sum()
+        with pytest.raises(ValueError, match="again"):
+            y.backward(retain_graph=True)
+        assert torch.is_grad_enabled()
+        y.backward()
+        assert torch.allclose(x.grad, x.exp())
+
+    def test_determinism_unchecked(self, torch, module):
+        x, runs = leaf(torch, 1.0, 2.0), []
+
+        def part(x):
+            runs.append(1)
+            return x.exp() if len(runs) == 1 else x.exp()[:1].exp()
+
+        module.checkpoint(part, x, use_reentrant=False, determinism_check="none").sum().backward()
+        assert len(runs) == 2
+
+    @pytest.mark.parametrize("how", ["argument", "block"])
+    def test_debug(self, module, torch, how):
+        if torch.__name__ == "torch":
+            pytest.skip("its own log takes seconds")
+        x, runs = leaf(torch, 1.0, 2.0), []
+
+        def part(x):
+            runs.append(1)
+            return x.sin().exp() if len(runs) == 1 else x.sin()
+
+        with module.set_checkpoint_debug_enabled(True if how == "block" else None):
+            y = module.checkpoint(part, x, use_reentrant=False, debug=how == "argument")
+        with pytest.raises(module.CheckpointError) as caught:
+            y.sum().backward()
+        first, second = str(caught.value).split("The original forward ran:")[1].split("The recomputation ran:")
+        assert [line.split("(")[0].strip() for line in first.strip().splitlines()] == ["aten.sin", "aten.exp"]
+        assert [line.split("(")[0].strip() for line in second.strip().splitlines()] == ["aten.sin"]
+        assert "test_checkpoint.py:" in second
+
+
+class TestSelective:
+    def part(self, x):
+        return (x @ x).sin().exp() @ x
+
+    def expected(self, torch, x):
+        (g,) = torch.autograd.grad(self.part(x).sum(), x)
+        return g
+
+    @pytest.mark.parametrize("kept", [["mm"], ["sin", "exp"], ["mm", "sin", "exp"], []])
+    def test_same_gradients(self, torch, module, kept):
+        x = torch.arange(9.0).reshape(3, 3).div(9).requires_grad_()
+        ops = [getattr(torch.ops.aten, name).default for name in kept]
+        y = module.checkpoint(
+            self.part, x, use_reentrant=False, context_fn=lambda: module.create_selective_checkpoint_contexts(ops)
+        )
+        y.sum().backward()
+        assert torch.allclose(x.grad, self.expected(torch, x))
+
+    def test_policy(self, torch, module):
+        x, asked = torch.arange(9.0).reshape(3, 3).div(9).requires_grad_(), []
+        policies = module.CheckpointPolicy
+
+        def policy(ctx, op, *args, **kwargs):
+            assert isinstance(ctx, module.SelectiveCheckpointContext)
+            if not ctx.is_recompute:
+                asked.append(str(op).removesuffix(".default"))
+            return policies.MUST_SAVE if op == torch.ops.aten.mm.default else policies.PREFER_RECOMPUTE
+
+        def contexts():
+            return module.create_selective_checkpoint_contexts(policy)
+
+        y = module.checkpoint(self.part, x, use_reentrant=False, context_fn=contexts).sum()
+        assert asked == ["aten.mm", "aten.sin", "aten.exp", "aten.mm"]
+        y.backward(retain_graph=True)
+        assert torch.allclose(x.grad, self.expected(torch, x))
+        with pytest.raises(RuntimeError, match="Trying to backward an extra time"):
+            y.backward()
+
+    def test_what_is_kept_is_not_computed_again(self):
+        import gradcu as torch
+        from gradcu.utils import checkpoint as module
+
+        x = torch.ones(4, 4, requires_grad=True)
+
+        def products(ops):
+            y = module.checkpoint(
+                lambda x: (x @ x).sin().exp(),
+                x,
+                use_reentrant=False,
+                context_fn=lambda: module.create_selective_checkpoint_contexts(ops),
+            )
+            with torch.profiler.profile() as prof:
+                y.sum().backward()
+            return sum(e.name == "aten::mm" for e in prof.events())
+
+        assert products([]) == 1
+        assert products([torch.ops.aten.mm.default]) == 0
+
+    def test_several_results(self):
+        import gradcu as torch
+        from gradcu.utils import checkpoint as module
+
+        x = torch.tensor([[2.0, 1.0], [1.0, 3.0]], requires_grad=True)
+
+        def part(x):
+            values, vectors = torch.linalg.eigh(x)
+            return (values.exp() * vectors.sin()).exp()
+
+        ops = [torch.ops.aten.linalg_eigh.default, torch.ops.aten.mul.Tensor, torch.ops.aten.stack.default]
+        module.checkpoint(
+            part, x, use_reentrant=False, context_fn=lambda: module.create_selective_checkpoint_contexts(ops)
+        ).sum().backward()
+        (g,) = torch.autograd.grad(part(x).sum(), x)
+        assert torch.allclose(x.grad, g)
+
+    def test_changed_results(self, torch, module):
+        x = torch.ones(3, 3, requires_grad=True)
+
+        def part(x):
+            y = x @ x
+            z = y.sin()
+            y.add_(1)
+            return z.exp()
+
+        def run(**options):
+            ops = [torch.ops.aten.mm.default]
+            module.checkpoint(
+                part,
+                x,
+                use_reentrant=False,
+                context_fn=lambda: module.create_selective_checkpoint_contexts(ops, **options),
+            ).sum().backward()
+
+        with pytest.raises(RuntimeError, match="Tensor cached during selective activation checkpoint has been mutated"):
+            run()
+
+    def test_errors(self, torch, module):
+        with pytest.raises(TypeError, match="must be either a function or a list of ops"):
+            module.create_selective_checkpoint_contexts(3)
+        with pytest.raises(ValueError, match="Expected op in `op_list` to be an"):
+            module.create_selective_checkpoint_contexts([torch.sin])
+
 
 def test_sequential(torch, module, reentrant):
     torch.manual_seed(0)

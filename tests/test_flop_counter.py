@@ -119,6 +119,8 @@ def test_operations_of_ones_own():
     import gradcu as torch
     from gradcu.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False, custom_mapping={"exp": lambda x, out_val: 10 * x.numel()}) as counter:
+    with FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.exp: lambda x, out_val: 10 * x.numel()}
+    ) as counter:
         torch.ones(3).exp()
     assert counter.get_flop_counts() == {"Global": {"aten.exp": 30}}

@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .. import cuda
 from ..backends.lookup import owner_of
-from ..graph.anomaly import PACKAGE
+from ..graph.anomaly import user_frame
 from ..graph.modes import state
 from ..graph.node import Node
 from ..graph.op import Primitive
-from ..ops.intercept import Interceptor
+from ..ops.intercept import Interceptor, op_name
 from ..tensor import Tensor
 
 __all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "profile", "record_function"]
@@ -245,7 +245,7 @@ class Recorder(Interceptor):
 
     def operation(self, op: Primitive, inputs: Sequence[Any], attributes: tuple, run: Callable[[], Any]) -> Any:
         """Time an operation."""
-        event = self.begin(_name(op))
+        event = self.begin(op_name(op).replace(".", "::"))
         try:
             result = run()
         finally:
@@ -276,22 +276,10 @@ class Recorder(Interceptor):
         return results
 
 
-def _name(op: Primitive) -> str:
-    """An operation as PyTorch's profiler calls it, from the name of its node: `aten::add`."""
-    name = op.node_names[0].removesuffix("s").rstrip("0123456789").removesuffix("Backward")
-    return "aten::" + "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-
-
 def _lines() -> list[str]:
     """The user's lines that led here, the innermost first."""
-    frame: Any = sys._getframe(2)
-    lines = []
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith((PACKAGE, "<gradcu ")):
-            lines.append(f"{code.co_filename}({frame.f_lineno}): {code.co_name}")
-        frame = frame.f_back
-    return lines
+    stack = traceback.extract_stack(user_frame())
+    return [f"{frame.filename}({frame.lineno}): {frame.name}" for frame in reversed(stack)]
 
 
 class record_function(contextlib.ContextDecorator):

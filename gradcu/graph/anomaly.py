@@ -13,7 +13,7 @@ from .. import backends
 from .modes import state
 from .node import Node, watchers
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class _Settings:
@@ -35,13 +35,18 @@ def switch(enabled: bool, check_nan: bool) -> None:
     settings.enabled, settings.check_nan = enabled, check_nan
 
 
+def user_frame() -> Any:
+    """The innermost frame that is not gradcu's own."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<gradcu ")):
+        frame = frame.f_back
+    return frame
+
+
 def remember(node: Node) -> None:
     """Note where a new node is made: the stack up to the user's line, and the node whose backward makes it."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, "<gradcu ")):
-        frame = frame.f_back
     metadata = node.own_hooks().metadata
-    metadata["traceback_"] = traceback.format_stack(frame)
+    metadata["traceback_"] = traceback.format_stack(user_frame())
     if state.walk is not None and state.walk.node is not None:
         metadata["parent_"] = state.walk.node
 

@@ -57,5 +57,6 @@ from . import (
     write,
 )
 from .expose import functions, namespaces
+from .intercept import aten
 
-__all__ = ["functions", "namespaces"]
+__all__ = ["aten", "functions", "namespaces"]

@@ -61,3 +61,32 @@ def _seen(op: Primitive, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
         return interceptors[-1].operation(op, inputs, attributes, lambda: ask(interceptors[:-1]))
 
     return ask(state.interceptors)
+
+
+class OpName(str):
+    """An operation as PyTorch's dispatcher calls it, as text: "aten.mm". Overloads (`.default`, ...) are the same."""
+
+    __slots__ = ()
+
+    def __getattr__(self, overload: str) -> OpName:
+        if overload.startswith("__"):
+            raise AttributeError(overload)
+        return self
+
+
+class _Aten:
+    def __getattr__(self, name: str) -> OpName:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return OpName(f"aten.{name}")
+
+
+#: `gradcu.ops.aten.mm`, ...: what policies of selective checkpoints, and flop counts, name operations by
+aten = _Aten()
+
+
+@functools.cache
+def op_name(op: Primitive) -> OpName:
+    """The name of an operation, from that of its node."""
+    name = op.node_names[0].removesuffix("s").rstrip("0123456789").removesuffix("Backward")
+    return OpName("aten." + "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_"))

@@ -14,15 +14,21 @@ from typing import Any
 from .. import autograd, backends
 from ..autograd.graph import saved_tensors_hooks
 from ..devices import cpu
+from ..graph.anomaly import user_frame
 from ..graph.modes import enable_grad, no_grad, state
+from ..ops.intercept import Interceptor, op_name
 from ..random import fork_rng, generator_of
 from ..tensor import Tensor, from_array
+from ._selective import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
 
 __all__ = [
     "CheckpointError",
     "CheckpointFunction",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "detach_variable",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
@@ -37,7 +43,7 @@ class CheckpointError(RuntimeError):
     """The part did something else when it was computed again."""
 
 
-class _Enough(Exception):
+class _Enough(BaseException):
     """Raised inside of the part once all that backward needs has been computed again."""
 
 
@@ -59,7 +65,7 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
-    """Accepted: the errors name what differs in either case."""
+    """A block that says for all checkpoints in it whether errors show what ran both times; None: as each says."""
     global _debug
     before, _debug = _debug, enabled
     try:
@@ -85,6 +91,7 @@ def checkpoint(
         (tensors in `args` only, no `autograd.grad`). False: the graph is made as usual, without the saved tensors.
     context_fn: gives a context for forward and one for computing again.
     determinism_check: "default": compare shape, dtype and device of what is computed again; "none".
+    debug: errors show which operations ran the first and the second time.
     early_stop: stop computing again once all has been found.
     preserve_rng_state: draw the same random numbers again.
 
@@ -117,9 +124,12 @@ def checkpoint(
         again_context,
         determinism_check == "default",
         early_stop if _early_stop is None else _early_stop,
+        debug if _debug is None else _debug,
     )
-    with saved_tensors_hooks(part.pack, part.unpack), forward_context:
-        return function(*args, **kwargs)
+    with saved_tensors_hooks(part.pack, part.unpack), part.first, forward_context:
+        result = function(*args, **kwargs)
+    part.complete = True
+    return result
 
 
 def _say_explicitly(name: str, then: str) -> None:
@@ -144,6 +154,29 @@ class _RandomState:
             for generator, kept in self.states:
                 generator.set_state(kept)
             yield
+
+
+class _Log(Interceptor):
+    """The operations that ran in a block, and the lines that called them."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def operation(self, op: Any, inputs: Any, attributes: tuple, run: Callable[[], Any]) -> Any:
+        frame = user_frame()
+        shapes = ", ".join(str(list(t.shape)) for t in inputs if isinstance(t, Tensor))
+        self.lines.append(f"  {op_name(op)}({shapes}), at {frame.f_code.co_filename}:{frame.f_lineno}")
+        return run()
+
+    def __enter__(self) -> None:
+        self.lines.clear()
+        self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class _Place:
@@ -184,9 +217,14 @@ class _Part:
         context: Any,
         check: bool,
         early_stop: bool,
+        debug: bool,
     ) -> None:
         self.function, self.random, self.context = function, random, context
         self.check, self.early_stop = check, early_stop
+        self.debug = debug
+        self.complete = False  # whether forward has ended: a backward inside of it needs what was saved until then
+        self.first: Any = _Log() if debug else contextlib.nullcontext()
+        self.second: Any = _Log() if debug else contextlib.nullcontext()
         self.places: list[weakref.ref[_Place]] = []  # in the order in which they were saved
         # by walk (or by unpacking, outside of one): what has been computed again and is still to be used
         self.found: weakref.WeakKeyDictionary[Any, dict[int, Tensor]] = weakref.WeakKeyDictionary()
@@ -213,10 +251,22 @@ class _Part:
         walk = state.walk
         found = None if walk is None else self.found.get(walk)
         if found is None or index not in found:
-            found = self.compute()
+            try:
+                found = self.compute()
+            except CheckpointError as error:
+                raise CheckpointError(f"{error}{self.more()}") from None
             if walk is not None:
                 self.found[walk] = found
         return found.pop(index)
+
+    def more(self) -> str:
+        """What ran the first and the second time, or how to be shown that."""
+        if not self.debug:
+            return (
+                "\n\nTip: To see a more detailed error message, either pass `debug=True` to checkpoint(...) or wrap "
+                "the code in `with set_checkpoint_debug_enabled(True):`."
+            )
+        return f"\n\nThe original forward ran:\n{self.first}\nThe recomputation ran:\n{self.second}"
 
     def compute(self) -> dict[int, Tensor]:
         """Run the part again, and return what it saves."""
@@ -227,12 +277,13 @@ class _Part:
         found: dict[int, Tensor] = {}
         saved = 0
         total = len(self.places)
+        early_stop = self.early_stop or not self.complete
 
-        def pack(t: Tensor) -> None:
+        def pack(t: Tensor) -> Tensor:
             nonlocal saved
             if saved >= total:
                 saved += 1
-                if self.early_stop:
+                if early_stop:
                     raise _Enough
                 raise CheckpointError(
                     "torch.utils.checkpoint: trying to save more tensors during recomputation than during the original "
@@ -241,18 +292,14 @@ class _Part:
             if self.places[saved]() is not None:
                 found[saved] = t.detach()
             saved += 1
-            if self.early_stop and saved == total:
+            if early_stop and saved == total:
                 raise _Enough
-
-        def unpack(nothing: None) -> Any:
-            raise CheckpointError(
-                "torch.utils.checkpoint: a backward inside of the checkpointed function is not supported as it is "
-                "computed again: pass early_stop=False, or leave that backward outside."
-            )
+            return t.detach()  # for a backward inside of the part
 
         args, kwargs = values[: self.count], dict(zip(self.names, values[self.count :], strict=True))
         random = contextlib.nullcontext() if self.random is None else self.random.again()
-        with contextlib.suppress(_Enough), enable_grad(), random, self.context, saved_tensors_hooks(pack, unpack):
+        hooks = saved_tensors_hooks(pack, lambda t: t)
+        with contextlib.suppress(_Enough), enable_grad(), random, hooks, self.second, self.context:
             self.function(*args, **kwargs)
         if saved != total:
             raise CheckpointError(
@@ -329,6 +376,7 @@ def checkpoint_sequential(
     input: Any,
     use_reentrant: bool | None = None,
     preserve_rng_state: bool = True,
+    **kwargs: Any,
 ) -> Any:
     """Run a `Sequential`, or a sequence of functions, in `segments` parts of which all but the last are checkpointed.
 
@@ -339,6 +387,8 @@ def checkpoint_sequential(
             "checkpoint_sequential", "In version 2.9 we will raise an exception if use_reentrant is not passed."
         )
         use_reentrant = True
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     parts: Sequence[Callable] = list(functions.children()) if hasattr(functions, "children") else list(functions)
 
     def run(start: int, end: int) -> Callable:

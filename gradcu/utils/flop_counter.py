@@ -10,7 +10,7 @@ from typing import Any
 from ..graph.node import Node, Output
 from ..graph.op import Primitive
 from ..nn.module import Module
-from ..ops.intercept import Interceptor
+from ..ops.intercept import Interceptor, OpName, aten, op_name
 from ..tensor import Tensor
 
 __all__ = ["FlopCounterMode"]
@@ -18,14 +18,14 @@ __all__ = ["FlopCounterMode"]
 Shape = tuple[int, ...]
 
 #: of products: PyTorch's name, and by input the axis of its gradient along which the forward product sums
-_PRODUCTS: dict[str, tuple[str, dict[int, int]]] = {
-    "mm": ("mm", {0: -1, 1: -2}),
-    "matmul": ("mm", {0: -1, 1: -2}),
-    "bmm": ("bmm", {0: -1, 1: -2}),
-    "linear_without_bias": ("mm", {0: -1, 1: -1}),
-    "linear": ("addmm", {1: -1, 2: -1}),
-    "addmm": ("addmm", {1: -1, 2: -2}),
-    "baddbmm": ("baddbmm", {1: -1, 2: -2}),
+_PRODUCTS: dict[str, tuple[OpName, dict[int, int]]] = {
+    "mm": (aten.mm, {0: -1, 1: -2}),
+    "matmul": (aten.mm, {0: -1, 1: -2}),
+    "bmm": (aten.bmm, {0: -1, 1: -2}),
+    "linear_without_bias": (aten.mm, {0: -1, 1: -1}),
+    "linear": (aten.addmm, {1: -1, 2: -1}),
+    "addmm": (aten.addmm, {1: -1, 2: -2}),
+    "baddbmm": (aten.baddbmm, {1: -1, 2: -2}),
 }
 #: for convolutions, whether the positions of the kernel are counted in the input (or in the result)
 _CONVOLUTIONS = {"convolution": False, "convolution_input": True}
@@ -35,8 +35,8 @@ class FlopCounterMode(Interceptor):
     """A block that counts the floating-point operations (a multiplication and an addition are two) run in it.
 
     mods: not needed. depth: how far down the table goes into modules. display: print the table at the end.
-    custom_mapping: `{name: formula}` for further operations, where `name` is one of gradcu's primitives and the formula
-    is given its arguments, and the result as `out_val`.
+    custom_mapping: `{gradcu.ops.aten.exp: formula}` for further operations; the formula is given the arguments, and the
+    result as `out_val`.
 
     Counted are matrix products and convolutions, forward and backward, and what is made of them (`linear`, attention),
     with PyTorch's counts: pointwise operations and products with vectors count nothing.
@@ -52,10 +52,10 @@ class FlopCounterMode(Interceptor):
         mods: Any = None,
         depth: int = 2,
         display: bool = True,
-        custom_mapping: dict[str, Callable] | None = None,
+        custom_mapping: dict[OpName, Callable] | None = None,
     ) -> None:
         self.depth, self.display, self.custom = depth, display, custom_mapping or {}
-        self.flop_counts: dict[str, dict[str, int]] = {"Global": {}}
+        self.flop_counts: dict[str, dict[OpName, int]] = {"Global": {}}
         self._modules = _Modules()
 
     def __enter__(self) -> FlopCounterMode:
@@ -74,7 +74,7 @@ class FlopCounterMode(Interceptor):
         """The sum of all."""
         return sum(self.flop_counts["Global"].values())
 
-    def get_flop_counts(self) -> dict[str, dict[str, int]]:
+    def get_flop_counts(self) -> dict[str, dict[OpName, int]]:
         """By module (the whole is "Global") and operation."""
         return {module: dict(counts) for module, counts in self.flop_counts.items()}
 
@@ -99,20 +99,20 @@ class FlopCounterMode(Interceptor):
         """Count an operation that runs forward."""
         result = run()
         modules = self._modules.open
-        if op.name in self.custom:
-            self._count(op.name, self.custom[op.name](*inputs, *attributes, out_val=result), modules)
+        if op_name(op) in self.custom:
+            self._count(op_name(op), self.custom[op_name(op)](*inputs, *attributes, out_val=result), modules)
         elif op.name in _PRODUCTS:
             name, by = _PRODUCTS[op.name]
             first = min(by)
             x, y = inputs[first : first + 2]
-            if name == "addmm" or min(x.ndim, y.ndim) > 1:
+            if name == aten.addmm or min(x.ndim, y.ndim) > 1:
                 self._count(_batched(name, y.ndim), 2 * result.numel() * x.shape[-1], modules)
         elif op.name in _CONVOLUTIONS:
             x, w = inputs[0].shape, inputs[1].shape
-            self._count("convolution", _convolved(w, _places(op.name, x, result.shape), x[0]), modules)
+            self._count(aten.convolution, _convolved(w, _places(op.name, x, result.shape), x[0]), modules)
         elif op.name == "convolution_weight":
             x, g = inputs[0].shape, inputs[1].shape
-            self._count("convolution_backward", _convolved((g[1], x[1], *result.shape[2:]), g[2:], g[0]), modules)
+            self._count(aten.convolution_backward, _convolved((g[1], x[1], *result.shape[2:]), g[2:], g[0]), modules)
         if modules and isinstance(result, Tensor) and result._node is not None:
             node = result._node
             self._modules.made_in[node.node if type(node) is Output else node] = modules
@@ -133,27 +133,27 @@ class FlopCounterMode(Interceptor):
                 r = results[i]
                 if r is not None and (r.ndim > 1 or name == "linear"):
                     second = saved[op.inputs[i + 1]] if i == min(by) else r  # of the two that were multiplied
-                    self._count(_batched("mm", second.ndim), 2 * math.prod(g.shape) * r.shape[axis], modules)
+                    self._count(_batched(aten.mm, second.ndim), 2 * math.prod(g.shape) * r.shape[axis], modules)
             return results
         gx, gw = results[:2]
         if gx is not None:
             flops = _convolved(saved["w"].shape, _places(name, gx.shape, g.shape), g.shape[0])
-            self._count("convolution_backward", flops, modules)
+            self._count(aten.convolution_backward, flops, modules)
         if gw is not None:
             x = saved["x"].shape
             flops = _convolved((g.shape[1], x[1], *gw.shape[2:]), _places(name, x, g.shape), x[0])
-            self._count("convolution_backward", flops, modules)
+            self._count(aten.convolution_backward, flops, modules)
         return results
 
-    def _count(self, name: str, flops: int, modules: Sequence[str]) -> None:
+    def _count(self, name: OpName, flops: int, modules: Sequence[str]) -> None:
         for module in ("Global", *modules):
             counts = self.flop_counts.setdefault(module, {})
-            counts[f"aten.{name}"] = counts.get(f"aten.{name}", 0) + flops
+            counts[name] = counts.get(name, 0) + flops
 
 
-def _batched(name: str, ndim: int) -> str:
+def _batched(name: OpName, ndim: int) -> OpName:
     """A product with a stack of matrices, rather than with one, is another operation of PyTorch's."""
-    return "bmm" if name == "mm" and ndim > 2 else name
+    return aten.bmm if name == aten.mm and ndim > 2 else name
 
 
 def _places(name: str, x: Shape, out: Shape) -> Shape:
