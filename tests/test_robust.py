@@ -1,6 +1,8 @@
 """What scripts do to a graph by accident or at scale: sizes, failures, backward within backward, odd memory."""
 
 import gc
+import os
+import signal
 import threading
 import weakref
 
@@ -249,6 +251,55 @@ class TestThreads:
         for t in threads:
             t.join()
         assert found == [True] * 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+class TestFork:
+    def trains(self):
+        """Whether a forked child can train; it is killed if it hangs."""
+        import gradcu as torch
+
+        pid = os.fork()
+        if not pid:
+            signal.alarm(30)
+            try:
+                with torch.enable_grad():
+                    x = torch.ones(600_000, requires_grad=True)
+                    (torch.nn.functional.gelu(x) + x.exp()).sum().backward()
+                    torch.optim.SGD([x], lr=0.1).step()
+                os._exit(0 if x[0] < 1 else 1)
+            except BaseException:
+                os._exit(2)
+        return os.waitpid(pid, 0)[1] == 0
+
+    def test_after_kernels_have_run_in_several_threads(self):
+        import gradcu as torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            x = torch.ones(600_000, requires_grad=True)
+            (torch.nn.functional.gelu(x) + x.exp()).sum().backward()
+            assert self.trains()
+        finally:
+            torch.set_num_threads(before)
+
+    def test_within_a_backward(self):
+        import gradcu as torch
+
+        x, found = torch.ones(3, requires_grad=True), []
+        y = x * 2
+        y.register_hook(lambda g: found.append(self.trains()))
+        y.sum().backward()
+        assert found == [True]
+        assert x.grad.tolist() == [2.0] * 3
+
+    def test_while_another_thread_adds_to_a_leaf(self):
+        from gradcu.graph import engine
+
+        with engine._adding:
+            assert self.trains()
 
 
 class TestOddMemory:

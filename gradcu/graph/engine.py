@@ -7,6 +7,7 @@ first-order backward, on raw arrays, and `create_graph`, on tensors.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
@@ -27,6 +28,15 @@ _ndarray = _host.ndarray
 DEEP = 50
 
 _adding = threading.Lock()  # several threads may add to one leaf
+
+
+def _renew_lock() -> None:
+    global _adding
+    _adding = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # the thread that held it is not there
 
 FREED_BY_BACKWARD, FREED_BY_GRAD = Freed("backward()"), Freed("autograd.grad()")
 
