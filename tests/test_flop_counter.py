@@ -72,6 +72,18 @@ def test_only_what_is_asked_for(torch, create):
     assert counted(torch, run, backward=False)[0] == 240
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_forward_mode(torch):
+    def run(torch, x):
+        forward_ad = torch.autograd.forward_ad
+        with forward_ad.dual_level():
+            a = forward_ad.make_dual(torch.ones(3, 4), torch.ones(3, 4))
+            b = forward_ad.make_dual(torch.ones(4, 5), torch.ones(4, 5))
+            return a @ b
+
+    assert counted(torch, run, backward=False)[0] == 3 * 120
+
+
 def test_modules(torch):
     nn = torch.nn
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 8), nn.Tanh()))

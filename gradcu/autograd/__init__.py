@@ -239,8 +239,8 @@ def _roots(tensors: Sequence[Tensor | GradientEdge], grads: Any, create: bool) -
 
 
 def __getattr__(name: str) -> Any:
-    if name == "profiler":  # imported when first used
-        return importlib.import_module("gradcu.autograd.profiler")
+    if name in ("forward_ad", "profiler"):  # imported when first used
+        return importlib.import_module(f"gradcu.autograd.{name}")
     raise AttributeError(f"module 'gradcu.autograd' has no attribute '{name}'")
 
 

@@ -97,8 +97,11 @@ class FlopCounterMode(Interceptor):
 
     def operation(self, op: Primitive, inputs: Sequence[Any], attributes: tuple, run: Callable[[], Any]) -> Any:
         """Count an operation that runs forward."""
+        before = self.get_total_flops()
         result = run()
         modules = self._modules.open
+        if self.get_total_flops() != before:
+            return result  # it was made of operations, as in forward mode, and they were counted
         if op_name(op) in self.custom:
             self._count(op_name(op), self.custom[op_name(op)](*inputs, *attributes, out_val=result), modules)
         elif op.name in _PRODUCTS:
