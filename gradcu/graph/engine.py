@@ -14,6 +14,7 @@ from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 from .. import backends
+from ..backends.batched import running
 from ..tensor import Tensor, from_array
 from .anomaly import check, report, settings as anomalies
 from .modes import state
@@ -118,11 +119,11 @@ class Walk:
 def in_another_thread(function: Callable, *args: Any) -> Any:
     """`function(*args)` on a fresh stack, under this thread's modes."""
     result: list[Any] = []
-    modes, hooks = vars(state).copy(), vars(local).copy()
+    modes = [(of_thread, vars(of_thread).copy()) for of_thread in (state, local, running)]
 
     def run() -> None:
-        vars(state).update(modes)
-        vars(local).update(hooks)
+        for of_thread, values in modes:
+            vars(of_thread).update(values)
         try:
             result.append((function(*args), None))
         except BaseException as error:

@@ -7,8 +7,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..graph.hooks import Handle
 from ..graph.node import Node, Output
 from ..graph.op import Primitive
+from ..nn.hooks import register_module_forward_hook, register_module_forward_pre_hook
 from ..nn.module import Module
 from ..ops.intercept import Interceptor, OpName, aten, op_name
 from ..tensor import Tensor
@@ -174,23 +176,25 @@ class _Modules:
         self.open: tuple[str, ...] = ()
         self.made_in: weakref.WeakKeyDictionary[Node, tuple[str, ...]] = weakref.WeakKeyDictionary()
         self._names: weakref.WeakKeyDictionary[Module, str] = weakref.WeakKeyDictionary()
-        self._call: Callable = Module.__call__
+        self._outer: list[tuple[str, ...]] = []
+        self._handles: tuple[Handle, ...] = ()
 
     def start(self) -> None:
-        self._call = call = Module.__call__
+        def enter(module: Module, args: Any) -> None:
+            self._outer.append(self.open)
+            self.open = (*self.open, *({self._name(module)} - {*self.open}))
 
-        def followed(module: Module, *args: Any, **kwargs: Any) -> Any:
-            before = self.open
-            self.open = (*before, *({self._name(module)} - {*before}))
-            try:
-                return call(module, *args, **kwargs)
-            finally:
-                self.open = before
+        def leave(module: Module, args: Any, output: Any) -> None:
+            self.open = self._outer.pop()
 
-        Module.__call__ = followed  # type: ignore[method-assign, assignment]
+        self._handles = (
+            register_module_forward_pre_hook(enter),
+            register_module_forward_hook(leave, always_call=True),
+        )
 
     def stop(self) -> None:
-        Module.__call__ = self._call  # type: ignore[method-assign]
+        for handle in self._handles:
+            handle.remove()
 
     def _name(self, module: Module) -> str:
         if module not in self._names:
