@@ -50,6 +50,11 @@ def cuda() -> Any:
     return cupy
 
 
+def cuda_in_use() -> bool:
+    """Whether a CUDA device has been used."""
+    return any(kind.__module__.startswith("cupy") for kind in arrays)
+
+
 _PRECISIONS = ("highest", "high", "medium")
 _precision = "highest"
 

@@ -77,7 +77,7 @@ def device_count() -> int:
 
 def is_initialized() -> bool:
     """Whether a CUDA device has been used."""
-    return any(kind.__module__.startswith("cupy") for kind in backends.arrays)
+    return backends.cuda_in_use()
 
 
 def init() -> None:

@@ -8,7 +8,7 @@ from .. import backends, devices
 
 
 def _count(device: Any, what: str) -> int:
-    if len(backends.arrays) == 1:
+    if not backends.cuda_in_use():
         return 0
     xp = backends.cuda()
     with xp.using(devices.device("cuda" if device is None else device)):
@@ -40,7 +40,7 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 def empty_cache() -> None:
     """Give memory that is held and free back to the driver. Nothing happens if CUDA has not been used."""
-    if len(backends.arrays) > 1:
+    if backends.cuda_in_use():
         backends.cuda().get_default_memory_pool().free_all_blocks()
 
 

@@ -41,7 +41,8 @@ class FlopCounterMode(Interceptor):
     result as `out_val`.
 
     Counted are matrix products and convolutions, forward and backward, and what is made of them (`linear`, attention),
-    with PyTorch's counts: pointwise operations and products with vectors count nothing.
+    with PyTorch's counts: pointwise operations, products with vectors and the tangents of forward mode
+    count nothing.
 
     >>> with FlopCounterMode(display=False) as counter:
     ...     _ = ones(3, 4) @ ones(4, 5)
