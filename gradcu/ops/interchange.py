@@ -42,6 +42,17 @@ class UntypedStorage:
         """Where it is."""
         return backends.namespaces[type(self._array)].device_of(self._array)
 
+    def cpu(self) -> UntypedStorage:
+        """The same on the CPU: itself if it is there."""
+        return self if self.device.type == "cpu" else UntypedStorage(backends.to_host(self._array))
+
+    def cuda(self, device: Any = None) -> UntypedStorage:
+        """The same on a CUDA device: itself if it is there."""
+        wanted = devices.device("cuda" if device is None else device)
+        if self.device.type == "cuda" and wanted.index in (None, self.device.index):
+            return self
+        return UntypedStorage(backends.cuda().from_host(backends.to_host(self._array), wanted))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UntypedStorage) and self._array is other._array
 
