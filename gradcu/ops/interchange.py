@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import mmap
 from typing import Any
 
 from .. import backends, devices, dtypes
+from ..backends import shared
 from ..tensor import Tensor, fill, from_array
 from .expose import expose
 
@@ -69,18 +69,23 @@ def untyped_storage(self: Tensor) -> UntypedStorage:
 @expose(function=False)
 def is_shared(self: Tensor) -> bool:
     """Whether other processes see changes: True after `share_memory_`, and on CUDA devices."""
-    base = owner_of(self._array).base
-    return self.is_cuda or isinstance(getattr(base, "obj", base), mmap.mmap)
+    return self.is_cuda or shared.mapping_of(self._array) is not None
 
 
 @expose(function=False)
 def share_memory_(self: Tensor) -> Tensor:
-    """Move the elements to memory that processes forked from now on share; views made before keep the old memory."""
-    a = self._array
-    if not is_shared(self) and a.size:
-        memory = backends.host.frombuffer(mmap.mmap(-1, a.nbytes), dtype=a.dtype).reshape(a.shape)
-        memory[...] = a
-        self._array = memory
+    """Move the elements to memory that other processes can share, of a view all those of its base; see
+    `gradcu.multiprocessing`. Other views made before keep the old memory.
+    """
+    a, base = self._array, self._base
+    if is_shared(self) or not a.size:
+        return self
+    if base is None or not base._array.flags.c_contiguous:
+        self._array = shared.copy_of(a)
+    else:
+        offset = (a.ctypes.data - base._array.ctypes.data) // a.itemsize
+        strides = tuple(s // a.itemsize for s in a.strides)
+        self._array = backends.host.strided(share_memory_(base)._array, a.shape, strides, offset, a.dtype)
     return self
 
 
