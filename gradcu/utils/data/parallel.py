@@ -1,7 +1,7 @@
 """A pass over a data set whose batches are made by worker processes.
 
 Each worker has a connection of its own: tasks (which samples) go out, batches come back. Tasks are dealt in turn, and
-at most `prefetch_factor` per worker are under way, so messages never fill a connection, and no side can block the other.
+at most `prefetch_factor` per worker are under way, so messages never fill a connection, and no side blocks the other.
 """
 
 from __future__ import annotations
@@ -41,16 +41,10 @@ class ParallelIterator:
         self._stop = weakref.finalize(self, _stop, os.getpid(), self._processes, self._connections)
         for i in range(loader.num_workers):
             ours, theirs = context.Pipe()
+            inherited = ours if context.get_start_method() == "fork" else None
             info = worker.WorkerInfo(i, loader.num_workers, base_seed + i, loader.dataset)
-            arguments = (
-                theirs,
-                info,
-                loader._auto_collation,
-                loader.collate_fn,
-                loader.drop_last,
-                loader.worker_init_fn,
-            )
-            process = context.Process(target=worker.run, args=arguments, daemon=True)
+            how = loader._auto_collation, loader.collate_fn, loader.drop_last, loader.worker_init_fn
+            process = context.Process(target=worker.run, args=(theirs, inherited, info, *how), daemon=True)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
                 process.start()
@@ -137,6 +131,8 @@ class ParallelIterator:
                     if not self._processes[i].is_alive():
                         self._lost(i)
                 if deadline is not None and time.monotonic() >= deadline:
+                    for i in candidates:
+                        self._processes[i].terminate()  # there is no use in waiting on
                     raise RuntimeError(f"DataLoader timed out after {self._loader.timeout} seconds")
             i = self._connections.index(ready[0])
             try:

@@ -78,11 +78,23 @@ class _Verbatim(str):
 
 
 def run(
-    connection: Any, info: WorkerInfo, batches: bool, collate_fn: Callable, drop_last: bool, init_fn: Callable | None
+    connection: Any,
+    inherited: Any,
+    info: WorkerInfo,
+    batches: bool,
+    collate_fn: Callable,
+    drop_last: bool,
+    init_fn: Callable | None,
 ) -> None:
-    """Fetch what is asked for through the connection, until None is or it is closed."""
+    """Fetch what is asked for through the connection, until None is or it is closed.
+
+    `inherited` is the main process's end of it, which a forked process has, too: the connection would not be closed as
+    long as that is open here.
+    """
     global _info
     _info = info
+    if inherited is not None:
+        inherited.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the main process closes the connection
     where = f"in DataLoader worker process {info.id}"
     parent = os.getppid()
