@@ -1,7 +1,8 @@
 """Python's `multiprocessing`, with tensors that processes share instead of copying them.
 
 A tensor sent through a `Queue` or a `Pipe`, or passed to a `Process`, moves to shared memory, and what one process
-writes into it the others see. Its gradient stays behind. (On Windows, and on CUDA devices, tensors are copied.)
+writes into it the others see. Its gradient stays behind. The sender must live
+until the tensor has been received. (On Windows, and on CUDA devices, tensors are copied.)
 """
 
 import multiprocessing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import sys
@@ -77,7 +78,7 @@ class ProcessContext:
 
     def _raise(self, index: int) -> None:
         failed, errors = self.processes[index], self._errors[index]
-        if errors.poll():
+        with contextlib.suppress(EOFError):
             text = f"\n\n-- Process {index} terminated with the following error:\n{errors.recv()}"
             raise ProcessRaisedException(text, index, failed.pid)
         code = failed.exitcode

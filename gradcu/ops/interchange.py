@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backends, devices, dtypes
 from ..backends import shared
+from ..graph.views import replay_array
 from ..tensor import Tensor, fill, from_array
 from .expose import expose
 
@@ -77,15 +78,12 @@ def share_memory_(self: Tensor) -> Tensor:
     """Move the elements to memory that other processes can share, of a view all those of its base; see
     `gradcu.multiprocessing`. Other views made before keep the old memory.
     """
-    a, base = self._array, self._base
-    if is_shared(self) or not a.size:
-        return self
-    if base is None or not base._array.flags.c_contiguous:
-        self._array = shared.copy_of(a)
-    else:
-        offset = (a.ctypes.data - base._array.ctypes.data) // a.itemsize
-        strides = tuple(s // a.itemsize for s in a.strides)
-        self._array = backends.host.strided(share_memory_(base)._array, a.shape, strides, offset, a.dtype)
+    if not is_shared(self) and self._array.size:
+        base = self._base
+        if base is None:
+            self._array = shared.copy_of(self._array)
+        else:
+            self._array = replay_array(backends.host, share_memory_(base)._array, self._view.steps)
     return self
 
 
