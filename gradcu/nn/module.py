@@ -386,10 +386,6 @@ class Module(Hooked, Stateful):
         """Move all parameters and buffers to a CUDA device."""
         return self._apply(lambda t: t.cuda(device))
 
-    def share_memory(self) -> Self:
-        """Move all parameters and buffers to memory that processes can share; see `gradcu.multiprocessing`."""
-        return self._apply(lambda t: t.share_memory_())
-
     def type(self, dst_type: dtype | str) -> Self:
         """Convert all parameters and buffers."""
         return self._apply(lambda t: t.type(dst_type))
