@@ -619,6 +619,12 @@ def test_arrays_of_numpy_are_read_if_declared_safe(nothing_trusted):
         assert gradcu.load(file)["a"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.skipif(hasattr(gradcu, "float8_e5m2"), reason="there they are")
+def test_dtypes_that_are_not_there_are_named(original):
+    with pytest.raises(pickle.UnpicklingError, match=r"tensors of torch\.float8_e5m2, a dtype that gradcu does not have"):
+        gradcu.load(saved(original, original.ones(2).to(original.float8_e5m2)))
+
+
 def test_unsafe_names_are_listed(torch, nothing_trusted):
     file = saved(torch, {"h": Harmless(1), "c": Counter(), "x": torch.ones(2)})
     assert torch.serialization.get_unsafe_globals_in_checkpoint(file) == [f"{__name__}.Harmless"]

@@ -16,6 +16,9 @@ _UNTRUSTED = ("sys", "os", "posix", "nt")  # modules that nobody can declare saf
 _PythonsUnpickler: Any = pickle._Unpickler  # the one written in Python: its opcodes can be exchanged
 
 
+_MISSING_DTYPES = ("float8", "float4", "complex32", "qint", "quint", "bits")  # how the names of PyTorch's others begin
+
+
 class _Dispatch(dict):
     def __missing__(self, opcode: int) -> Any:
         raise pickle.UnpicklingError(f"Unsupported operand {opcode}")
@@ -63,6 +66,8 @@ class WeightsUnpickler(_PythonsUnpickler):
         for table in (names.ALLOWED, self._trusted):
             if full in table:
                 return table[full]
+        if module == "torch" and name.startswith(_MISSING_DTYPES):
+            raise pickle.UnpicklingError(f"the file has tensors of {full}, a dtype that gradcu does not have")
         shown = full.removeprefix("builtins.")
         raise pickle.UnpicklingError(
             f"Unsupported global: GLOBAL {shown} was not an allowed global by default. Please use "
