@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,8 @@ def nameless_file() -> int:
     """The descriptor of an empty file in memory (on Linux), which other processes that get it can map."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("gradcu")
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
