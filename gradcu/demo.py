@@ -153,7 +153,7 @@ def _save(path: Path, model: nn.Module, optimizer: optim.Optimizer, losses: list
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-    torch.save(tensors, path)
+    torch.serialization.save_file(tensors, path)
 
 
 def _load(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> list[float]:
@@ -163,7 +163,7 @@ def _load(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> list[floa
     weights: dict[str, torch.Tensor] = {}
     state: dict[int, dict[str, Any]] = {}
     losses: list[float] = []
-    for key, value in torch.load(path).items():
+    for key, value in torch.serialization.load_file(path).items():
         kind, _, name = key.partition(".")
         if kind == "model":
             weights[name] = value

@@ -1,6 +1,9 @@
 """Data sets, samplers and loaders: which samples come, in which order, in which batches."""
 
-import warnings
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +19,16 @@ class Squares:
 
     def __getitem__(self, i):
         return {"x": i, "y": float(i * i), "name": f"n{i}"}
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Pair(NamedTuple):
+    x: float
+    y: object
 
 
 def rows(torch, n=7):
@@ -66,6 +79,66 @@ def test_arrays_and_bare_numbers_are_collated(torch):
     assert collate([np.float32(1), np.float32(2)]).dtype is torch.float32
     assert collate([True, False]).dtype is torch.bool
     assert [part.tolist() for part in collate([(1, [2, 3]), (4, [5, 6])])[1]] == [[2, 5], [3, 6]]
+
+
+def test_collated_containers_are_of_the_samples_kind(torch):
+    pair = torch.utils.data.default_collate([Pair(1.0, {"a": "s"}), Pair(2.0, {"a": "t"})])
+    assert type(pair) is Pair
+    assert pair.x.tolist() == [1, 2]
+    assert pair.y == {"a": ["s", "t"]}
+    ordered = torch.utils.data.default_collate([OrderedDict(b=1, a=2)] * 2)
+    assert (type(ordered), list(ordered)) == (OrderedDict, ["b", "a"])
+    counts = defaultdict(list, n=1)
+    assert torch.utils.data.default_collate([counts, counts]).default_factory is list
+    assert type(torch.utils.data.default_collate([(1, [2])] * 2)) is list
+    assert torch.utils.data.default_collate([b"a", b"b"]) == [b"a", b"b"]
+
+
+def test_converting_leaves_what_is_no_array(torch):
+    class Other:
+        pass
+
+    other = Other()
+    array, text, pair, rest = torch.utils.data.default_convert(
+        [np.ones(2), np.array(["a"]), Pair(1.0, np.int64(3)), other]
+    )
+    assert array.tolist() == [1, 1]
+    assert isinstance(text, np.ndarray)
+    assert (type(pair), pair.y.item(), rest) == (Pair, 3, other)
+    assert torch.utils.data.default_convert((1, "a")) == [1, "a"]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("n", [1, 3, 7, 8])
+def test_distributed_samplers_share_out_the_data(torch, n, drop_last):
+    def parts(shuffle, epoch=0):
+        samplers = [torch.utils.data.DistributedSampler(range(n), 3, r, shuffle, 5, drop_last) for r in range(3)]
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        assert len({len(s) for s in samplers}) == 1
+        return [list(s) for s in samplers]
+
+    ours, order = parts(False), [*range(n)] * 3
+    assert ours == [order[r : len(ours[0]) * 3 : 3] for r in range(3)]
+    shuffled = parts(True)
+    assert len([*chain(*shuffled)]) == len([*chain(*ours)])
+    assert set(chain(*shuffled)) <= set(range(n))
+    assert parts(True) == shuffled
+
+
+def test_epochs_of_distributed_samplers_differ(torch):
+    sampler = torch.utils.data.distributed.DistributedSampler(range(100), num_replicas=2, rank=0)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_stacked_data_sets(torch):
+    data = torch.utils.data
+    assert data.StackDataset(range(3), "abc")[1] == (1, "b")
+    assert data.StackDataset(x=range(3), y="abc")[2] == {"x": 2, "y": "c"}
+    chained = data.ChainDataset([stream(torch), stream(torch)])
+    assert list(chained) == [0, 1, 2] * 2
 
 
 def test_collate_fn_sees_the_samples(torch):
@@ -129,15 +202,6 @@ def test_rows_that_require_grad_carry_their_graph():
     assert x.grad.tolist() == [[1, 1], [1, 1], [0, 0], [0, 0]]
 
 
-def test_workers_are_accepted_with_one_warning():
-    with pytest.warns(UserWarning, match="num_workers=2") as seen:
-        loader = gradcu.utils.data.DataLoader(rows(gradcu), num_workers=2, persistent_workers=True)
-    assert len(seen) == 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(list(loader)) == 7
-
-
 def stream(lib):
     return type("Stream", (lib.utils.data.IterableDataset,), {"__iter__": lambda self: iter(range(3))})()
 
@@ -157,6 +221,17 @@ MISTAKES = {
     "no samples": lambda lib, d: d.RandomSampler(range(3), num_samples=0),
     "weights": lambda lib, d: d.WeightedRandomSampler([[1.0]], 1),
     "abstract": lambda lib, d: d.Dataset()[0],
+    "timeout": lambda lib, d: d.DataLoader(rows(lib), timeout=-1),
+    "prefetch without workers": lambda lib, d: d.DataLoader(rows(lib), prefetch_factor=2),
+    "nothing to persist": lambda lib, d: d.DataLoader(rows(lib), persistent_workers=True),
+    "no start method": lambda lib, d: d.DataLoader(rows(lib), num_workers=1, multiprocessing_context="spoon"),
+    "no context": lambda lib, d: d.DataLoader(rows(lib), num_workers=1, multiprocessing_context=3),
+    "context without workers": lambda lib, d: d.DataLoader(rows(lib), multiprocessing_context="spawn"),
+    "data classes": lambda lib, d: d.default_collate([Point(1.0), Point(2.0)]),
+    "text in arrays": lambda lib, d: d.default_collate([np.array(["a"]), np.array(["b"])]),
+    "two kinds of stack": lambda lib, d: d.StackDataset(rows(lib), x=rows(lib)),
+    "fraction": lambda lib, d: d.random_split(rows(lib), [1.5, -0.5]),
+    "rank": lambda lib, d: d.DistributedSampler(range(3), 2, 2),
     "fixed": lambda lib, d: setattr(d.DataLoader(rows(lib)), "batch_size", 3),
 }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-import mmap
 from typing import Any
 
 from .. import backends, devices, dtypes
+from ..backends import shared
 from ..backends.lookup import owner_of
+from ..graph.views import replay_array
 from ..tensor import Tensor, fill, from_array
 from .expose import expose
 
@@ -37,6 +38,17 @@ class UntypedStorage:
         """Where it is."""
         return backends.namespaces[type(self._array)].device_of(self._array)
 
+    def cpu(self) -> UntypedStorage:
+        """The same on the CPU: itself if it is there."""
+        return self if self.device.type == "cpu" else UntypedStorage(backends.to_host(self._array))
+
+    def cuda(self, device: Any = None) -> UntypedStorage:
+        """The same on a CUDA device: itself if it is there."""
+        wanted = devices.device("cuda" if device is None else device)
+        if self.device.type == "cuda" and wanted.index in (None, self.device.index):
+            return self
+        return UntypedStorage(backends.cuda().from_host(backends.to_host(self._array), wanted))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UntypedStorage) and self._array is other._array
 
@@ -53,18 +65,20 @@ def untyped_storage(self: Tensor) -> UntypedStorage:
 @expose(function=False)
 def is_shared(self: Tensor) -> bool:
     """Whether other processes see changes: True after `share_memory_`, and on CUDA devices."""
-    base = owner_of(self._array).base
-    return self.is_cuda or isinstance(getattr(base, "obj", base), mmap.mmap)
+    return self.is_cuda or shared.mapping_of(self._array) is not None
 
 
 @expose(function=False)
 def share_memory_(self: Tensor) -> Tensor:
-    """Move the elements to memory that processes forked from now on share; views made before keep the old memory."""
-    a = self._array
-    if not is_shared(self) and a.size:
-        memory = backends.host.frombuffer(mmap.mmap(-1, a.nbytes), dtype=a.dtype).reshape(a.shape)
-        memory[...] = a
-        self._array = memory
+    """Move the elements to memory that other processes can share, of a view all those of its base; see
+    `gradcu.multiprocessing`. Other views made before keep the old memory.
+    """
+    if not is_shared(self) and self._array.size:
+        base = self._base
+        if base is None:
+            self._array = shared.copy_of(self._array)
+        else:
+            self._array = replay_array(backends.host, share_memory_(base)._array, self._view.steps)
     return self
 
 

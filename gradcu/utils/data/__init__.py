@@ -1,5 +1,6 @@
 """`gradcu.utils.data`: data sets, the order in which they are read, and batches."""
 
+from . import distributed as distributed
 from .collate import default_collate as default_collate, default_convert as default_convert
 from .dataset import (
     ChainDataset as ChainDataset,
@@ -11,6 +12,7 @@ from .dataset import (
     TensorDataset as TensorDataset,
     random_split as random_split,
 )
+from .distributed import DistributedSampler as DistributedSampler
 from .loader import DataLoader as DataLoader
 from .sampler import (
     BatchSampler as BatchSampler,
@@ -20,3 +22,4 @@ from .sampler import (
     SubsetRandomSampler as SubsetRandomSampler,
     WeightedRandomSampler as WeightedRandomSampler,
 )
+from .worker import get_worker_info as get_worker_info

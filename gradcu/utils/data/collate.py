@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 from ... import backends, dtypes
@@ -32,15 +33,16 @@ def default_collate(batch: Any) -> Any:
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
-        return _like(kind, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return kind(*map(default_collate, zip(*batch, strict=True)))
     if isinstance(first, Sequence):
         if any(len(sample) != len(first) for sample in batch):
             raise RuntimeError("each element in list of batch should be of equal size")
         parts = [default_collate(part) for part in zip(*batch, strict=True)]
-        return parts if isinstance(first, tuple) else _like(kind, parts)
-    raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {kind}")
+        return parts if isinstance(first, tuple) else like(first, parts)
+    what = first.dtype if isinstance(first, host.ndarray) else kind
+    raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {what}")
 
 
 def default_convert(data: Any) -> Any:
@@ -49,20 +51,29 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (host.ndarray, host.generic)) and data.dtype.kind not in "USO":
         return as_tensor(data)
     if isinstance(data, Mapping):
-        return _like(type(data), {key: default_convert(value) for key, value in data.items()})
+        return like(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*map(default_convert, data))
     if isinstance(data, tuple):
         return [default_convert(value) for value in data]
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-        return _like(type(data), [default_convert(value) for value in data])
+        return like(data, [default_convert(value) for value in data])
     return data
 
 
-def _like(kind: Any, values: Any) -> Any:
-    """`values` in a container of the given type, if that can be made from them."""
+def like(original: Any, values: Any) -> Any:
+    """`values` in a copy of their original container, or as they are where that cannot be made."""
     try:
-        return kind(values)
+        if isinstance(original, MutableMapping):
+            copied: Any = copy.copy(original)
+            copied.update(values)
+            return copied
+        if isinstance(original, MutableSequence):
+            copied = copy.copy(original)
+            for i, value in enumerate(values):
+                copied[i] = value
+            return copied
+        return type(original)(values)
     except TypeError:
         return values
 

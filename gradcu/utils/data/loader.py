@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from multiprocessing.context import BaseContext
 from typing import Any
 
-from ... import backends
-from ...tensor import from_array
+from ... import cuda
+from ...ops.random import randint
 from .collate import default_collate, default_convert
-from .dataset import Dataset, IterableDataset, TensorDataset
+from .dataset import Dataset, IterableDataset
+from .fetch import Exhausted, fetcher
+from .parallel import ParallelIterator
+from .pin import pin_memory
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 #: what says how a loader reads, and stays as it was given
@@ -20,8 +23,14 @@ _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "per
 class DataLoader:
     """Iterates over a data set in batches; each pass starts anew, with `shuffle` in a new order.
 
-    Batches are made in this process: `num_workers` is accepted, with a warning, so that scripts run.
-    Raises ValueError for settings that contradict each other.
+    With `num_workers` so many processes make the batches, each up to `prefetch_factor` ahead, and pass them in shared
+    memory. They are stopped after each pass unless `persistent_workers`. In a worker Python's, NumPy's and gradcu's
+    random numbers start from `base_seed + worker_id`, where the base is drawn for each pass from `generator` (or the
+    default one), then `worker_init_fn(worker_id)` is called. `in_order=False` gives batches as they come.
+    Where processes are not forked (`multiprocessing_context`), data set and functions must be ones that can be pickled.
+
+    Raises ValueError for settings that contradict each other. When iterated, an error in a worker is raised with its
+    class and traceback; RuntimeError for a worker that died, or that gave nothing for `timeout` seconds.
 
     >>> [x for (x,) in DataLoader(TensorDataset(arange(5)), batch_size=2)]
     [tensor([0, 1]), tensor([2, 3]), tensor([4])]
@@ -59,11 +68,8 @@ class DataLoader:
             )
         if persistent_workers and num_workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
-        if num_workers:
-            warnings.warn(
-                f"DataLoader(num_workers={num_workers}): batches are made in this process, without workers.",
-                stacklevel=2,
-            )
+        if multiprocessing_context is not None:
+            _check_context(multiprocessing_context, num_workers)
         streams = isinstance(dataset, IterableDataset)
         if streams:
             for name, value in (("shuffle", shuffle or None), ("sampler", sampler), ("batch_sampler", batch_sampler)):
@@ -108,6 +114,7 @@ class DataLoader:
             multiprocessing_context,
             in_order,
         )
+        self._iterator: ParallelIterator | None = None  # of persistent workers
         self._ready = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -115,30 +122,40 @@ class DataLoader:
             raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
         object.__setattr__(self, name, value)
 
+    @property
+    def _auto_collation(self) -> bool:
+        return self.batch_sampler is not None
+
+    @property
+    def _index_sampler(self) -> Any:
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    @property
+    def _pins(self) -> bool:
+        """Whether to pin: there is no need to without a CUDA device."""
+        return self.pin_memory and cuda.is_available()
+
     def __iter__(self) -> Iterator[Any]:
-        if isinstance(self.dataset, IterableDataset):
-            return self._stream()
-        if self.batch_sampler is None:
-            return (self.collate_fn(self.dataset[i]) for i in self.sampler)
-        return (self._batch(indices) for indices in self.batch_sampler)
+        if self._iterator is not None and self._iterator.alive:
+            self._iterator.restart()
+            return self._iterator
+        base_seed = int(randint(2**63 - 1, (), generator=self.generator).item())  # PyTorch draws it in any case, too
+        if not self.num_workers:
+            return self._batches()
+        iterator = ParallelIterator(self, base_seed)
+        if self.persistent_workers:
+            self._iterator = iterator
+        return iterator
 
-    def _stream(self) -> Iterator[Any]:
-        samples = iter(self.dataset)
-        if self.batch_size is None:
-            yield from map(self.collate_fn, samples)
-            return
-        while batch := list(islice(samples, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield self.collate_fn(batch)
-
-    def _batch(self, indices: Any) -> Any:
-        dataset: Any = self.dataset
-        plain = type(dataset) is TensorDataset and self.collate_fn is default_collate and isinstance(indices, list)
-        if plain and not any(t.requires_grad for t in dataset.tensors):  # the rows at once: what stacking them gives
-            where = backends.host.asarray(indices)
-            return [from_array(t._array[where]) for t in dataset.tensors]
-        fetch = getattr(dataset, "__getitems__", None)
-        return self.collate_fn(fetch(indices) if fetch else [dataset[i] for i in indices])
+    def _batches(self) -> Iterator[Any]:
+        """The batches, made here."""
+        fetch = fetcher(self.dataset, self._auto_collation, self.collate_fn, self.drop_last)
+        for numbers in self._index_sampler:
+            try:
+                batch = fetch(numbers)
+            except Exhausted:
+                return
+            yield pin_memory(batch) if self._pins else batch
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
@@ -146,7 +163,27 @@ class DataLoader:
             if self.batch_size is None:
                 return n
             return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
-        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+        return len(self._index_sampler)
+
+
+def _check_context(context: Any, num_workers: int) -> None:
+    if not num_workers:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got "
+            f"num_workers={num_workers}"
+        )
+    if isinstance(context, str):
+        valid = multiprocessing.get_all_start_methods()
+        if context not in valid:
+            raise ValueError(
+                f"multiprocessing_context option should specify a valid start method in {valid!r}, but got "
+                f"multiprocessing_context={context!r}"
+            )
+    elif not isinstance(context, BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string specifying the start method, "
+            f"but got multiprocessing_context={context}"
+        )
 
 
 class _Endless:

@@ -1,4 +1,4 @@
-"""`save` and `load`: tensors and what holds them, in one safetensors file.
+"""`save_file` and `load_file`: tensors and what holds them, in one safetensors file.
 
 Any safetensors reader finds the tensors in it under names like "model.weight"; how they were nested, and what is no
 tensor, is JSON in the file's metadata. Nothing in a file is ever executed.
@@ -12,58 +12,53 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import backends, devices, dtypes
-from .tensor import Size, Tensor, from_array
+from .. import backends, devices, dtypes
+from ..tensor import Size, Tensor, from_array
 
 _METADATA = "gradcu"
 
 
-def save(obj: Any, f: Any) -> None:
-    """Write `obj` to a path or a binary file: tensors, numbers, strings, None, and dicts, lists and tuples of such.
+def save_file(tensors: Any, filename: Any, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors, numbers, strings, None, and dicts, lists and tuples of such to a path or a binary file.
 
-    Tensors that are one object stay one. Needs the package safetensors. Raises TypeError, naming the place, for
-    anything else.
+    Tensors that are one object stay one. `metadata` are strings for other readers. Needs the package safetensors.
+    Raises TypeError, naming the place, for anything else.
 
-    >>> save({"weight": ones(2), "epoch": 3}, "checkpoint.safetensors")
+    >>> save_file({"weight": ones(2), "epoch": 3}, "model.safetensors")
     """
     writer = _Writer()
-    tree = writer.encode(obj, "")
-    content = _safetensors().numpy.save(writer.arrays, {_METADATA: json.dumps(tree)})
-    if hasattr(f, "write"):
-        f.write(content)
+    tree = writer.encode(tensors, "")
+    content = _safetensors().numpy.save(writer.arrays, {**(metadata or {}), _METADATA: json.dumps(tree)})
+    if hasattr(filename, "write"):
+        filename.write(content)
     else:
-        with open(f, "wb") as file:
+        with open(filename, "wb") as file:
             file.write(content)
 
 
-def load(f: Any, map_location: Any = None, *, weights_only: bool | None = None, mmap: bool | None = None) -> Any:
-    """Read what `save` wrote; of another program's safetensors file, a dict of its tensors.
+def load_file(filename: Any, device: Any = None) -> Any:
+    """Read what `save_file` wrote; of another program's safetensors file, a dict of its tensors.
 
-    map_location: the device to load to, a dict from saved devices to others, or a function of a tensor (on the CPU)
-    and its saved device that returns the tensor to use. `weights_only` is always true here.
+    `device` is where tensors go, as `load`'s `map_location`: a device, a dict from saved devices to others, or a
+    function of a tensor (on the CPU) and its saved device that returns the tensor to use.
 
     Raises FileNotFoundError, RuntimeError for what is no such file or for tensors of a device that is not there.
     """
-    if hasattr(f, "read"):
-        content, name = f.read(), "the file"
+    if hasattr(filename, "read"):
+        content, name = filename.read(), "the file"
     else:
-        name = os.fspath(f)
-        with open(f, "rb") as file:
+        name = os.fspath(filename)
+        with open(filename, "rb") as file:
             content = file.read()
     library = _safetensors()
     try:
         entries = library.deserialize(content)
     except library.SafetensorError as error:
-        if content[:2] == b"PK" or content[:1] == b"\x80":
-            raise RuntimeError(
-                f"{name} is a pickle, as torch.save writes it, which gradcu does not read: a pickle can run any code. "
-                "Write it again from PyTorch with safetensors.torch.save_file."
-            ) from None
         raise RuntimeError(f"{name} is no safetensors file: {error}") from None
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     arrays = {key: _array(name, key, entry) for key, entry in entries}
     tree = header.get("__metadata__", {}).get(_METADATA)
-    reader = _Reader(arrays, map_location)
+    reader = _Reader(arrays, device)
     if tree is None:
         return {key: reader.tensor({"name": key}) for key in header if key != "__metadata__"}
     return reader.decode(json.loads(tree))
@@ -73,7 +68,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError("gradcu.save and gradcu.load need the package safetensors: pip install safetensors") from None
+        raise ImportError('safetensors files need the package safetensors: pip install "gradcu[io]"') from None
     return safetensors
 
 
@@ -130,13 +125,13 @@ class _Writer:
         if isinstance(value, backends.host.generic):
             return self.encode(value.item(), place)
         raise TypeError(
-            f"gradcu.save takes tensors, numbers, strings, None, and dicts, lists and tuples of them: found "
+            f"save_file takes tensors, numbers, strings, None, and dicts, lists and tuples of them: found "
             f"{type(value).__module__}.{type(value).__qualname__} at '{place or 'the top'}'. Save a module's or an "
             "optimizer's state_dict() in its place."
         )
 
     def tensor(self, t: Tensor, place: str) -> dict[str, Any]:
-        from .nn.parameter import Parameter
+        from ..nn.parameter import Parameter
 
         coded: dict[str, Any] = {"kind": "Parameter" if isinstance(t, Parameter) else "Tensor"}
         if id(t) not in self.names:
@@ -197,7 +192,7 @@ class _Reader:
                 array = array.view(dtypes.dtype.by_name[coded["dtype"]].numpy).reshape(array.shape[:-1])
             t = self.place(from_array(array), coded.get("device", "cpu"))
             if coded.get("kind") == "Parameter":
-                from .nn.parameter import Parameter
+                from ..nn.parameter import Parameter
 
                 t = Parameter(t, requires_grad=False)
             self.made[name] = t.requires_grad_(coded.get("requires_grad", False))
@@ -232,6 +227,6 @@ _MAKERS: dict[str, Callable[[list], Any]] = {
 
 
 def _cuda_works() -> bool:
-    from . import cuda
+    from .. import cuda
 
     return cuda.is_available()
