@@ -18,7 +18,7 @@ template <class Body> static void parallel(ptrdiff_t count, int threads, Share s
 
 template <class A> static A lesser(A x, A y) { return y < x ? y : x; }
 
-static const ptrdiff_t BLOCK = 2048;  // terms that are added up by themselves, so that small ones are not lost
+static const ptrdiff_t BLOCK = 1024;  // terms that are added up by themselves, so that small ones are not lost
 
 // The sum of term(i) for i below n.
 template <class Term> static double sum(ptrdiff_t n, Term term) {

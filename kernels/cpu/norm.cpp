@@ -113,7 +113,19 @@ extern "C" void group_backward(
     }
 }
 
-static const ptrdiff_t WIDTH = 64;
+static const ptrdiff_t WIDTH = 128;
+
+// total[j] += the sum of term(k, j) for k below n.
+template <class Term> static void column_sum(ptrdiff_t n, ptrdiff_t width, double* total, Term term) {
+    for (ptrdiff_t begin = 0; begin < n; begin += BLOCK) {
+        T part[WIDTH] = {};
+        for (ptrdiff_t k = begin; k < lesser(begin + BLOCK, n); k++) {
+            #pragma omp simd
+            for (ptrdiff_t j = 0; j < width; j++) part[j] += term(k, j);
+        }
+        for (ptrdiff_t j = 0; j < width; j++) total[j] += part[j];
+    }
+}
 
 extern "C" void batch_forward(
     const T* x, const T* w, const T* b, T* out, T* mean, T* scale, ptrdiff_t n, ptrdiff_t channels, ptrdiff_t size,
@@ -147,17 +159,12 @@ extern "C" void batch_forward(
         const ptrdiff_t first = group * WIDTH, width = lesser(WIDTH, channels - first);
         double total[WIDTH] = {}, squares[WIDTH] = {};
         T m[WIDTH], s[WIDTH], factor[WIDTH], shift[WIDTH];
-        for (ptrdiff_t k = 0; k < n; k++) {
-            const T* row = x + k * channels + first;
-            #pragma omp simd
-            for (ptrdiff_t j = 0; j < width; j++) total[j] += row[j];
-        }
+        column_sum(n, width, total, [=](ptrdiff_t k, ptrdiff_t j) { return x[k * channels + first + j]; });
         for (ptrdiff_t j = 0; j < width; j++) m[j] = T(total[j] * over);
-        for (ptrdiff_t k = 0; k < n; k++) {
-            const T* row = x + k * channels + first;
-            #pragma omp simd
-            for (ptrdiff_t j = 0; j < width; j++) squares[j] += (row[j] - m[j]) * (row[j] - m[j]);
-        }
+        column_sum(n, width, squares, [=, &m](ptrdiff_t k, ptrdiff_t j) {
+            const T away = x[k * channels + first + j] - m[j];
+            return away * away;
+        });
         for (ptrdiff_t j = 0; j < width; j++) {
             mean[first + j] = m[j];
             scale[first + j] = s[j] = reciprocal_root(squares[j] * over + eps);
@@ -204,14 +211,11 @@ extern "C" void batch_backward(
         double total[WIDTH] = {}, weighted[WIDTH] = {};
         T factor[WIDTH], shift[WIDTH], along[WIDTH];
         const T *m = mean + first, *s = scale + first;
-        for (ptrdiff_t k = 0; k < n; k++) {
-            const T *row = x + k * channels + first, *given = g + k * channels + first;
-            #pragma omp simd
-            for (ptrdiff_t j = 0; j < width; j++) {
-                total[j] += given[j];
-                weighted[j] += given[j] * ((row[j] - m[j]) * s[j]);
-            }
-        }
+        column_sum(n, width, total, [=](ptrdiff_t k, ptrdiff_t j) { return g[k * channels + first + j]; });
+        column_sum(n, width, weighted, [=](ptrdiff_t k, ptrdiff_t j) {
+            const ptrdiff_t at = k * channels + first + j;
+            return g[at] * ((x[at] - m[j]) * s[j]);
+        });
         for (ptrdiff_t j = 0; j < width; j++) {
             if (b_grad) b_grad[first + j] = T(total[j]);
             if (w_grad) w_grad[first + j] = T(weighted[j]);

@@ -41,7 +41,7 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
             first = args[by]
             if type(first) is list:
                 first = first[0]
-            if type(first) is _ndarray and first.size >= SMALL and (first.dtype is _f32 or first.dtype is _f64):
+            if type(first) is _ndarray and first.size >= SMALL and suitable(first.dtype):
                 if kernel is None:
                     kernel = getattr(importlib.import_module(f"{__name__}.{family}"), formula.__name__.lstrip("_"))
                 result = kernel(*args)
@@ -86,29 +86,36 @@ class Loop:
         self.family, self.name = family, name
         self._functions: dict[Any, Any] = {}
 
+    def function(self, dtype: Any) -> Any:
+        """The function for elements of `dtype`; None if it cannot be compiled."""
+        if dtype not in self._functions:
+            library = _library(self.family, dtype)
+            self._functions[dtype] = None if library is None else getattr(library, self.name)
+        return self._functions[dtype]
+
     def __call__(self, dtype: Any, work: int, *args: Any) -> bool:
         """Run it for elements of `dtype`; `work`, about how many are read, says how many threads are worth it.
 
-        False if there is no such function, because it cannot be compiled.
+        False if there is no such function.
         """
         from .. import compiler
 
-        function = self._functions.get(dtype, self)
-        if function is self:
-            library = _library(self.family, dtype)
-            function = None if library is None else getattr(library, self.name)
-            if function is not None:
-                kinds = {int: ctypes.c_ssize_t, float: ctypes.c_double}
-                function.restype = None
-                function.argtypes = [kinds.get(type(a), ctypes.c_void_p) for a in args]
-                function.argtypes += [ctypes.c_int, ctypes.c_void_p]
-            self._functions[dtype] = function
+        function = self.function(dtype)
         if function is None:
             return False
+        if function.argtypes is None:
+            kinds = {int: ctypes.c_ssize_t, float: ctypes.c_double}
+            function.restype = None
+            function.argtypes = [*(kinds.get(type(a), ctypes.c_void_p) for a in args), ctypes.c_int, ctypes.c_void_p]
         threads = min(native.get_num_threads(), work // native.SHARE)
         helpers = compiler.share() if threads > 1 else None
         function(*[compiler.data(a) if type(a) is _ndarray else a for a in args], threads if helpers else 1, helpers)
         return True
+
+
+def suitable(dtype: Any) -> bool:
+    """Whether there are kernels for elements of a dtype."""
+    return dtype is _f32 or dtype is _f64
 
 
 def contiguous(x: Any, dtype: Any) -> Any:
