@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import compiler
-from . import SMALL, Loop, suitable
+from .. import compiler, cpu
 
-adam, sgd = Loop("optim", "adam"), Loop("optim", "sgd")
+adam, sgd = cpu.Loop("optim", "adam"), cpu.Loop("optim", "sgd")
 
 
 class Addresses:
@@ -43,7 +42,7 @@ def starts(params: Sequence[Any]) -> Any:
     return np.array([0, *accumulate(p.size for p in params)], np.intp)
 
 
-def worth(loop: Loop, params: Sequence[Any]) -> bool:
+def worth(loop: cpu.Loop, params: Sequence[Any]) -> bool:
     """Whether arrays are of a dtype and together of a size for which the kernel is worth it, and it can be had."""
     dtype = params[0].dtype if params else None
-    return suitable(dtype) and sum(p.size for p in params) >= SMALL and loop.function(dtype) is not None
+    return cpu.suitable(dtype) and sum(p.size for p in params) >= cpu.SMALL and loop.function(dtype) is not None
