@@ -5,6 +5,11 @@
 #else
 #define SIMD1
 #endif
+#if VECTORS > 1
+#define SIMD2 __attribute__((simd("notinbranch")))
+#else
+#define SIMD2
+#endif
 
 extern "C" SIMD1 float expf(float) noexcept;
 extern "C" SIMD1 double exp(double) noexcept;
