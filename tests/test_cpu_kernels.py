@@ -11,7 +11,7 @@ import pytest
 import gradcu
 from gradcu import backends
 from gradcu.backends import compiler, cpu, native
-from gradcu.ops import cross_entropy, norm, softmax
+from gradcu.ops import conv, cross_entropy, norm, recurrent, softmax
 
 pytestmark = [
     pytest.mark.skipif(compiler.find() is None, reason="no C++ compiler, or GRADCU_NATIVE=0"),
@@ -249,3 +249,41 @@ def test_optimizer_goes_on_where_arrays_change(formulas):
     with_kernels = steps()
     formulas()
     assert_close(with_kernels, steps())
+
+
+#: shapes of input and weight, padding, dilation, groups
+CONVOLUTIONS = {
+    "two dimensions": ((2, 3, 9, 10), (5, 3, 3, 3), ((1, 1), (1, 1)), (1, 1), 1),
+    "many channels": ((2, 35, 12, 20), (19, 35, 3, 2), ((0, 0), (0, 0)), (1, 1), 1),
+    "uneven padding": ((2, 3, 20, 31), (4, 3, 2, 4), ((0, 1), (2, 1)), (1, 1), 1),
+    "dilation": ((1, 4, 30, 40), (3, 4, 3, 3), ((2, 2), (0, 0)), (2, 3), 1),
+    "groups": ((2, 6, 15, 16), (9, 2, 3, 3), ((1, 1), (1, 1)), (1, 1), 3),
+    "depthwise": ((2, 9, 20, 20), (9, 1, 3, 3), ((1, 1), (1, 1)), (1, 1), 9),
+    "one dimension": ((3, 5, 700), (11, 5, 7), ((3, 3),), (1,), 1),
+    "three dimensions": ((2, 2, 6, 20, 20), (3, 2, 2, 3, 3), ((1, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
+    "planes of 4096 bytes": ((2, 20, 32, 32), (8, 20, 3, 3), ((0, 0), (0, 0)), (1, 1), 1),
+    "long rows": ((1, 2, 3, 3000), (2, 2, 2, 5), ((0, 0), (0, 0)), (1, 1), 1),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolutions(formulas, case, dtype):
+    x_shape, w_shape, padding, dilation, groups = CONVOLUTIONS[case]
+    x, w, b = normal(*x_shape, dtype=dtype), normal(*w_shape, dtype=dtype, seed=1), normal(w_shape[0], dtype=dtype)
+    stride = (1,) * len(dilation)
+    out = conv.out_size(x_shape[2:], w_shape[2:], stride, padding, dilation)
+    y = normal(x_shape[0], w_shape[0], *out, dtype=dtype, seed=2)
+    place = stride, padding, dilation, groups
+    check(conv._forward, "conv", (x, w, b, *place), formulas)
+    check(conv._forward, "conv", (x, w, None, *place), formulas)
+    check(conv._input_adjoint, "conv", (y, w, x_shape[2:], *place), formulas)
+    check(conv._weight_adjoint, "conv", (x, y, w_shape[2:], *place), formulas)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lstm_steps(formulas, dtype):
+    gates, c, after, g_h, g_c = (normal(20, n, dtype=dtype, seed=i) for i, n in enumerate([120, 30, 30, 30, 30]))
+    gates[0, :] = np.resize([np.inf, -np.inf, 200, -200, 0], 120)
+    check(recurrent._step, "recurrent", (gates, c), formulas)
+    check(recurrent._step_back, "recurrent", (gates, c, after, g_h, g_c), formulas)
