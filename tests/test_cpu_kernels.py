@@ -11,7 +11,8 @@ import pytest
 import gradcu
 from gradcu import backends
 from gradcu.backends import compiler, cpu, native
-from gradcu.ops import conv, cross_entropy, norm, recurrent, softmax
+from gradcu.backends.cpu import scatter
+from gradcu.ops import conv, cross_entropy, norm, recurrent, scan, softmax
 
 pytestmark = [
     pytest.mark.skipif(compiler.find() is None, reason="no C++ compiler, or GRADCU_NATIVE=0"),
@@ -59,7 +60,7 @@ def check(formula, family, args, formulas):
 
 LAYOUTS = {
     "rows": ((70, 33), 1),
-    "long rows": ((3, 5000), -1),
+    "long rows": ((3, 5000), 1),
     "columns": ((33, 70), 0),
     "middle": ((3, 40, 5, 7), 1),
     "one": ((2000, 1), 1),
@@ -287,3 +288,44 @@ def test_lstm_steps(formulas, dtype):
     gates[0, :] = np.resize([np.inf, -np.inf, 200, -200, 0], 120)
     check(recurrent._step, "recurrent", (gates, c), formulas)
     check(recurrent._step_back, "recurrent", (gates, c, after, g_h, g_c), formulas)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [True, False])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_running_sums(formulas, layout, reverse, dtype):
+    shape, axis = LAYOUTS[layout]
+    check(scan._running_sum, "scan", (normal(*shape, dtype=dtype), axis, reverse), formulas)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_adding_at_repeated_indices(dtype, axis):
+    x = normal(30, 20, 10, dtype=dtype)
+    places = np.random.default_rng(1).integers(-10, 10, (5, 7))
+    index = (*[slice(None)] * axis, places)
+    values = normal(*x[index].shape, dtype=dtype, seed=2)
+    for added in (values, values[..., :1], np.broadcast_to(values[:1, :1, :1], values.shape)):
+        got, want = x.copy(), x.copy()
+        assert scatter.add_at(got, index, added)
+        np.add.at(want, index, added)
+        assert_close(got, want)
+
+
+def test_indices_out_of_range_are_left_to_numpy():
+    x = np.zeros((100, 20), np.float32)
+    for places in ([100, 0], [-101]):
+        assert not scatter.add_at(x, np.array(places), np.float32(1))
+        with pytest.raises(IndexError):
+            backends.host.combine_at(x, np.array(places), np.float32(1))
+    assert not x.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.complex64, np.int32])
+def test_adding_rows_of_other_dtypes(dtype):
+    places = np.array([3, 1, 3, 3, 0])
+    values = np.arange(15).reshape(5, 3).astype(dtype)
+    got, want = np.zeros((4, 3), dtype), np.zeros((4, 3), dtype)
+    backends.host.combine_at(got, places, values)
+    np.add.at(want, places, values)
+    np.testing.assert_array_equal(got, want)

@@ -72,5 +72,8 @@ lstm = Primitive(
     _vjp,
     inputs=4,
     outputs=3,
-    samples=lambda make: [(make(3, 2, 8), make(2, 2), make(2, 2), make(8, 2)), (make(1, 1, 4), make(1, 1), make(1, 1), make(4, 1))],
+    samples=lambda make: [
+        (make(3, 2, 8), make(2, 2), make(2, 2), make(8, 2)),
+        (make(1, 1, 4), make(1, 1), make(1, 1), make(4, 1)),
+    ],
 )

@@ -42,7 +42,9 @@ class Together:
         lists = [None if arrays is None else self._addresses(name, arrays) for name, arrays in slots.items()]
         starts = optim.starts(self.arrays)
         values = [np.array(e, np.float64) for e in each]
-        self.loop(self.arrays[0].dtype, int(starts[-1]), *self.places[:2], *lists, starts, *values, len(self.arrays), *numbers)
+        self.loop(
+            self.arrays[0].dtype, int(starts[-1]), *self.places[:2], *lists, starts, *values, len(self.arrays), *numbers
+        )
 
 
 def known() -> dict:
