@@ -1,7 +1,6 @@
 """Long short-term memory over a whole sequence, as one operation.
 
-One operation, because the gradient of the weight is then one product of matrices over all steps, and the arithmetic of a
-step one loop.
+Then the gradient of the weight is one product of matrices over all steps, and the arithmetic of a step one loop.
 """
 
 from __future__ import annotations

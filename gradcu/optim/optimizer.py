@@ -177,10 +177,11 @@ class Optimizer:
 
     def _together(self, name: str, params: list[Tensor], group: dict[str, Any], slots: list[str]) -> Any:
         """The kernel `name` for all of these parameters; false if there is none."""
-        from .together import Together, known
+        from ..backends.cpu.optim import Addresses
+        from .together import Together
 
-        kept = self.__dict__.setdefault("_kept", {})
-        return Together(name, self.state, params, slots, kept.setdefault(id(group), known()))
+        known = self.__dict__.setdefault("_known", {})  # by group, while arrays stay the same
+        return Together(name, self.state, params, slots, known.setdefault(id(group), defaultdict(Addresses)))
 
     def _update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change the raw array `p` in place by the gradient `g`; `state`, kept from step to step, starts empty."""
@@ -281,7 +282,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__.pop("_kept", None)
+        self.__dict__.pop("_known", None)
         self.__dict__.setdefault("_hooks", _Hooks())
 
     def __repr__(self) -> str:

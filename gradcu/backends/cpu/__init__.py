@@ -78,8 +78,8 @@ def sources() -> Path:
 class Loop:
     """A function of `kernels/cpu/<family>.cpp`, compiled when it is first called.
 
-    It is called with contiguous arrays (or None), which it takes as pointers, ints (ptrdiff_t) and floats (double), always
-    in the same places; the number of threads and `share` follow by themselves.
+    It is called with contiguous arrays or None (pointers), ints (ptrdiff_t) and floats (double), always in the same
+    places; the number of threads and `share` follow by themselves.
     """
 
     def __init__(self, family: str, name: str) -> None:

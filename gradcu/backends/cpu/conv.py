@@ -59,7 +59,7 @@ def input_adjoint(
     """The convolution with the weight turned round, and padding such that the result has the given size."""
     outputs, channels, *kernel = w.shape
     turned = w.reshape(groups, outputs // groups, channels, *kernel).swapaxes(1, 2)
-    turned = np.flip(turned, range(3, turned.ndim)).reshape(groups * channels, outputs // groups, *kernel)
+    turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * channels, outputs // groups, *kernel)
     reach = [d * (k - 1) for d, k in zip(dilation, kernel)]
     around = tuple((r - p[0], r - p[1]) for r, p in zip(reach, padding))
     if tuple(m + sum(p) - r for m, p, r in zip(x.shape[2:], around, reach)) != tuple(size):
