@@ -330,7 +330,9 @@ class RNNBase(Module):
         results = results[::-1] if backwards else results
         return functions["stack"](results) if sizes is None else cat(results), state if several else state[0]
 
-    def _run_lstm(self, x: Any, first: list[Tensor], weight: Tensor, bias: Tensor | None, end: str) -> tuple[Tensor, Any]:
+    def _run_lstm(
+        self, x: Any, first: list[Tensor], weight: Tensor, bias: Tensor | None, end: str
+    ) -> tuple[Tensor, Any]:
         """As `_run`, by one operation."""
         if end.endswith("_reverse"):
             x = x.flip(0)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import native
+from .. import native, numpy as host
 
 SMALL = 1024  # elements below which NumPy's calls cost less than the way into a kernel
 
@@ -41,7 +41,7 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
             first = args[by]
             if type(first) is list:
                 first = first[0]
-            if type(first) is _ndarray and first.size >= SMALL and suitable(first.dtype):
+            if xp is host and type(first) is _ndarray and first.size >= SMALL and suitable(first.dtype):
                 if kernel is None:
                     kernel = getattr(importlib.import_module(f"{__name__}.{family}"), formula.__name__.lstrip("_"))
                 result = kernel(*args)
