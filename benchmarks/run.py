@@ -30,7 +30,7 @@ IMPORT_RUNS = 5
 LAUNCHES = 3
 TOLERANCE = {"cpu": 1e-3, "cuda": 1e-2}  # of a tensor's norm; by default PyTorch convolves in TF32 on CUDA
 SETTLE = 0.03  # seconds; BLAS and OpenMP threads spin on for a while after their last work
-ROW = "{:<18} {:>10} {:>10} {:>6}  {:<13} {:>6}  {}"
+ROW = "{:<29} {:>10} {:>10} {:>6}  {:<13} {:>6}  {}"
 
 
 def check(ours: Fingerprint, theirs: Fingerprint, tolerance: float) -> None:
@@ -91,7 +91,7 @@ def row(*cells: Any) -> None:
 def show(name: str, result: dict[str, Any]) -> None:
     """Print a workload's row of the table, and one per op where the ops are counted."""
     if "failure" in result:
-        print(f"{name:<18} FAILED: {result['failure']}", flush=True)
+        print(f"{name:<29} FAILED: {result['failure']}", flush=True)
         return
     ratio = spread = ""
     if "ratio" in result:

@@ -139,7 +139,7 @@ def mlp_adam(torch: Any, device: str) -> Step:
     return classifier_step(torch, model, torch.optim.Adam(model.parameters(), lr=1e-4), x, labels)
 
 
-@workload("CNN", target=1.5)
+@workload("CNN", target=1.2)
 def cnn(torch: Any, device: str) -> Step:
     make, nn = Maker(torch, device), torch.nn
     x, labels = make.normal(64, 1, 28, 28), make.labels(64, 10)
@@ -255,5 +255,105 @@ def hessian(torch: Any, device: str) -> Step:
         (gradient,) = torch.autograd.grad(value, x, create_graph=True)
         rows = [torch.autograd.grad(gradient[i], x, retain_graph=True)[0] for i in range(size)]
         return value, gradient, torch.stack(rows)
+
+    return step
+
+
+@workload("norm, softmax, cross-entropy", target=0.8)
+def normalised_classifier(torch: Any, device: str) -> Step:
+    make, F = Maker(torch, device), torch.nn.functional
+    x, labels = make.normal(4096, 512, grad=True), make.labels(4096, 512)
+    gain, shift = make.normal(512, grad=True), make.normal(512, grad=True)
+
+    def step() -> Iterable[Any]:
+        clear_grads((x, gain, shift))
+        loss = F.cross_entropy(torch.softmax(F.layer_norm(x, (512,), gain, shift), dim=-1), labels)
+        loss.backward()
+        return loss, x.grad, gain.grad, shift.grad
+
+    return step
+
+
+@workload("batch and group norm", target=1.0)
+def image_norms(torch: Any, device: str) -> Step:
+    make, F = Maker(torch, device), torch.nn.functional
+    x, direction = make.normal(16, 64, 32, 32, grad=True), make.normal(16, 64, 32, 32)
+    leaves = x, *(make.normal(64, grad=True) for _ in range(4))
+
+    def step() -> Iterable[Any]:
+        clear_grads(leaves)
+        y = F.batch_norm(x, None, None, leaves[1], leaves[2], True)
+        F.group_norm(y, 8, leaves[3], leaves[4]).backward(direction)
+        return [leaf.grad for leaf in leaves]
+
+    return step
+
+
+@workload("AdamW, 120 tensors", target=0.6)
+def adamw(torch: Any, device: str) -> Step:
+    make = Maker(torch, device)
+    params = [make.normal(16_000, grad=True) for _ in range(120)]
+    for p in params:
+        p.grad = make.normal(16_000)
+    optimizer = torch.optim.AdamW(params, lr=1e-3)
+
+    def step() -> Iterable[Any]:
+        optimizer.step()
+        return params
+
+    return step
+
+
+@workload("depthwise convolution", target=1.0)
+def depthwise(torch: Any, device: str) -> Step:
+    make, F = Maker(torch, device), torch.nn.functional
+    x, direction = make.normal(16, 64, 32, 32, grad=True), make.normal(16, 64, 32, 32)
+    weight = make.normal(64, 1, 3, 3, grad=True)
+
+    def step() -> Iterable[Any]:
+        clear_grads((x, weight))
+        F.conv2d(x, weight, padding=1, groups=64).backward(direction)
+        return x.grad, weight.grad
+
+    return step
+
+
+@workload("nn.LSTM", target=1.0)
+def lstm_layer(torch: Any, device: str) -> Step:
+    make = Maker(torch, device)
+    layer = make.module(torch.nn.LSTM(64, 128))
+    x, direction = make.normal(50, 32, 64, grad=True), make.normal(50, 32, 128)
+    leaves = [x, *layer.parameters()]
+
+    def step() -> Iterable[Any]:
+        clear_grads(leaves)
+        layer(x)[0].backward(direction)
+        return [leaf.grad for leaf in leaves]
+
+    return step
+
+
+@workload("embedding", target=0.6)
+def embedding(torch: Any, device: str) -> Step:
+    make = Maker(torch, device)
+    table, indices, direction = make.normal(10_000, 64, grad=True), make.labels(16_384, 10_000), make.normal(16_384, 64)
+
+    def step() -> Iterable[Any]:
+        clear_grads((table,))
+        torch.nn.functional.embedding(indices, table).backward(direction)
+        return (table.grad,)
+
+    return step
+
+
+@workload("cumulative sums", target=0.8)
+def cumulative(torch: Any, device: str) -> Step:
+    make = Maker(torch, device)
+    x, direction = make.normal(1000, 1000, grad=True), make.normal(1000, 1000)
+
+    def step() -> Iterable[Any]:
+        clear_grads((x,))
+        x.cumsum(0).cumsum(1).backward(direction)
+        return (x.grad,)
 
     return step

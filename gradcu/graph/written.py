@@ -21,7 +21,7 @@ from .views import mark_view
 
 def parameters(function: Callable) -> tuple[str, ...]:
     """The names of a function's parameters."""
-    code = function.__code__
+    code = getattr(function, "__wrapped__", function).__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ops import functions
 from ..ops.creation import empty, zeros
+from ..ops.recurrent import lstm
 from ..tensor import Tensor
 from . import functional as F, init
 from .module import Module
@@ -303,6 +304,8 @@ class RNNBase(Module):
         """One layer in one direction: the states of all steps, and the last."""
         cat, several, step = functions["cat"], self.mode == "LSTM", _MODES[self.mode][1]
         weight, bias = getattr(self, "weight_hh" + end), getattr(self, "bias_hh" + end, None)
+        if self.mode == "LSTM" and sizes is None and not self.proj_size:
+            return self._run_lstm(x, first, weight, bias, end)
         gates = F.linear(x, getattr(self, "weight_ih" + end), getattr(self, "bias_ih" + end, None))
         steps: Any = gates.unbind(0) if sizes is None else gates.split(sizes)
         backwards = end.endswith("_reverse")
@@ -326,6 +329,17 @@ class RNNBase(Module):
             state = tuple(cat([s, *(d[i] for d in reversed(done))]) for i, s in enumerate(state))
         results = results[::-1] if backwards else results
         return functions["stack"](results) if sizes is None else cat(results), state if several else state[0]
+
+    def _run_lstm(
+        self, x: Any, first: list[Tensor], weight: Tensor, bias: Tensor | None, end: str
+    ) -> tuple[Tensor, Any]:
+        """As `_run`, by one operation."""
+        if end.endswith("_reverse"):
+            x = x.flip(0)
+        both = None if bias is None else getattr(self, "bias_ih" + end) + bias
+        gates = F.linear(x, getattr(self, "weight_ih" + end), both)
+        hs, cs, _ = lstm.record((gates, *first, weight))
+        return hs.flip(0) if end.endswith("_reverse") else hs, (hs[-1], cs[-1])
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}" + _shown(self, {"proj_size": 0, "num_layers": 1, "bias": True})

@@ -42,6 +42,7 @@ from . import (
     protocols,
     random,
     rearrange,
+    recurrent,
     reduce,
     scan,
     shape,

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import backends
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, namespaces
@@ -152,6 +153,7 @@ def _product(xp: Any, slot: str, x: Any, y: Any) -> Any:
     return xp.dot(x[0], y[0], out=result)
 
 
+@compiled("conv")
 def _forward(xp: Any, x: Any, w: Any, b: Any, stride: Any, padding: Pairs, dilation: Any, groups: int) -> Any:
     n, channels, *size = x.shape
     found = windows(tuple(size), w.shape[2:], stride, padding, dilation)
@@ -175,6 +177,7 @@ def _forward(xp: Any, x: Any, w: Any, b: Any, stride: Any, padding: Pairs, dilat
     return out
 
 
+@compiled("conv")
 def _input_adjoint(
     xp: Any, x: Any, w: Any, size: tuple[int, ...], stride: Any, padding: Pairs, dilation: Any, groups: int
 ) -> Any:
@@ -195,6 +198,7 @@ def _input_adjoint(
     return out
 
 
+@compiled("conv")
 def _weight_adjoint(
     xp: Any, x: Any, y: Any, kernel: tuple[int, ...], stride: Any, padding: Pairs, dilation: Any, groups: int
 ) -> Any:

@@ -1,7 +1,7 @@
 """Cross-entropy and the likelihood of classes.
 
-Cross-entropy takes logits and is one primitive, which keeps log-probabilities: a softmax of which the logarithm is
-taken would overflow, and the gradient needs no more than they give.
+Cross-entropy takes logits and is one primitive: a softmax of which the logarithm is taken would overflow. It keeps the
+logits alone, and the backward makes probabilities of them again: memory takes longer than arithmetic.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from .. import backends
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .expose import expose, functions
@@ -70,36 +71,27 @@ def _finite(xp: Any, shares: Any) -> Any:
     return xp.where(shares == shares, shares, 0)
 
 
-def _cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> tuple[Any, Any]:
-    logp = x - xp.max(x, axis=1, keepdims=True)
-    logp -= xp.log(xp.sum(xp.exp(logp), axis=1, keepdims=True))
-    return _picked(xp, logp, classes, shares, total), logp
+@compiled("cross_entropy")
+def _cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> Any:
+    return _picked(xp, xp.log_softmax(x, 1), classes, shares, total)
 
 
-def _vjp_cross_entropy(
-    xp: Any, g: Any, needs: Any, x_shape: Any, classes: Any, shares: Any, total: bool, rest: Any
-) -> tuple[Any, ...]:
-    g_loss, g_logp = g
-    p = xp.exp(rest[0])
-    x_grad: Any = None
-    if needs[0] and g_loss is not None:
-        each = (g_loss if total else xp.expand_dims(g_loss, 1)) * _finite(xp, shares)
-        x_grad = p * each - xp.put_class(each, classes, x_shape[1])
-    if needs[0] and g_logp is not None:
-        more = g_logp - p * xp.sum(g_logp, axis=1, keepdims=True)
-        x_grad = more if x_grad is None else x_grad + more
-    share_grad = None
-    if needs[2] and g_loss is not None:
-        share_grad = -xp.take_class(rest[0], classes) * (g_loss if total else xp.expand_dims(g_loss, 1))
-    return x_grad, None, share_grad
+@compiled("cross_entropy", by=1)
+def _cross_entropy_x(xp: Any, g: Any, x: Any, classes: Any, shares: Any, total: bool) -> Any:
+    each = (g if total else xp.expand_dims(g, 1)) * _finite(xp, shares)
+    return xp.softmax(x, 1) * each - xp.put_class(each, classes, x.shape[1])
 
 
 cross_entropy_ = Primitive(
     "cross_entropy",
     _cross_entropy,
-    _vjp_cross_entropy,
+    {
+        "x": _cross_entropy_x,
+        "shares": lambda xp, g, x, classes, total: (
+            -xp.take_class(xp.log_softmax(x, 1), classes) * (g if total else xp.expand_dims(g, 1))
+        ),
+    },
     inputs=3,
-    outputs=2,
     node="NllLossBackward0",
     samples=_class_samples,
 )
@@ -215,7 +207,7 @@ def cross_entropy(
     x, classes, shares = _class_shares("cross_entropy", input, target, weight, ignore_index, reduction)
     single = x is not input
     if not label_smoothing:
-        loss = cross_entropy_.record((x, classes, shares), (reduction != "none",))[0]
+        loss = cross_entropy_.record((x, classes, shares), (reduction != "none",))
         if reduction == "mean" and not target.numel():
             loss = loss * math.nan
         return loss.squeeze(0) if single and reduction == "none" else loss

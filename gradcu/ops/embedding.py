@@ -18,15 +18,7 @@ def _indices(*values: Any) -> Tensor:
 def _add_rows(xp: Any, x: Any, index: Any, rows: int, skip: int | None) -> Any:
     """A table in which each row of x is added to the row that `index` names; `skip` names one that stays zero."""
     table = xp.zeros((rows, *x.shape[index.ndim :]), dtype=x.dtype)
-    flat, x = index.reshape(-1), x.reshape(-1, *x.shape[index.ndim :])
-    if xp is not backends.host:
-        xp.combine_at(table, flat, x)
-    elif flat.size:
-        # Sorted, the rows that go to one place are neighbours: ten times as fast as combine_at.
-        order = flat.argsort(kind="stable")
-        flat = flat[order]
-        starts = xp.flatnonzero(xp.concatenate(([True], flat[1:] != flat[:-1])))
-        table[flat[starts]] = xp.add.reduceat(x[order], starts, axis=0)
+    xp.combine_at(table, index, x)
     if skip is not None:
         table[skip] = 0
     return table

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, functions
@@ -20,37 +21,39 @@ from .pool import window_sum
 Dims = tuple[int, ...]
 
 
+@compiled("norm")
 def _standardize(
     xp: Any, x: Any, w: Any, b: Any, axes: Dims, affine: Dims, eps: float, center: bool
-) -> tuple[Any, Any, Any, Any]:
+) -> tuple[Any, Any, Any]:
     over = 1 / max(1, math.prod(x.shape[i] for i in axes))
     if center:
         mean = xp.sum(x, axis=axes, keepdims=True)
         mean *= over
-        normal = x - mean
+        out = x - mean
     else:
-        mean, normal = xp.zeros((1,) * x.ndim, dtype=x.dtype), x
-    scale = xp.sum(xp.square(normal), axis=axes, keepdims=True)
+        mean, out = xp.zeros([1 if i in axes else n for i, n in enumerate(x.shape)], dtype=x.dtype), x.copy()
+    scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
     scale *= over
     scale += eps
     scale = 1 / xp.sqrt(scale)
-    normal = normal * scale
-    # The result is an array of its own: users may write to it, and the backward needs what is normal.
-    out = normal.copy() if w is None else normal * w.reshape(affine)
+    out *= scale
+    if w is not None:
+        out *= w.reshape(affine)
     if b is not None:
         out += b.reshape(affine)
-    return out, normal, mean, scale
+    return out, mean, scale
 
 
+@compiled("norm")
 def _vjp(
-    xp: Any, g: Any, needs: Any, x_shape: Any, w: Any, b_shape: Any, axes: Dims, affine: Dims, center: bool, rest: Any
+    xp: Any, g: Any, needs: Any, x: Any, w: Any, b_shape: Any, axes: Dims, affine: Dims, center: bool, rest: Any
 ) -> tuple[Any, Any, Any]:
-    g_out, g_normal, g_mean, g_scale = g
-    normal, _, scale = rest
-    over = 1 / max(1, math.prod(x_shape[i] for i in axes))
-    kept = tuple(i for i, n in enumerate(affine) if n == 1)
+    (g_out, g_mean, g_scale), (mean, scale) = g, rest
+    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
+    normal = (x - mean if center else x) * scale
     x_grad = w_grad = b_grad = product = None
     if g_out is not None:
+        kept = tuple(i for i, n in enumerate(affine) if n == 1)
         if needs[1]:
             product = g_out * normal
             w_grad = xp.reshape(xp.sum(product, axis=kept), w.shape)
@@ -60,20 +63,17 @@ def _vjp(
             if w is not None:
                 w = xp.reshape(w, affine)
                 g_out, product = g_out * w, None if product is None else product * w
-            g_normal = g_out if g_normal is None else g_normal + g_out
-            product = product if g_normal is g_out else None
-    if needs[0] and g_normal is not None:
-        product = g_normal * normal if product is None else product
-        x_grad = g_normal - normal * (xp.sum(product, axis=axes, keepdims=True) * over)
-        if center:
-            x_grad = x_grad - xp.sum(g_normal, axis=axes, keepdims=True) * over
-        x_grad = x_grad * scale
+            product = g_out * normal if product is None else product
+            x_grad = g_out - normal * (xp.sum(product, axis=axes, keepdims=True) * over)
+            if center:
+                x_grad = x_grad - xp.sum(g_out, axis=axes, keepdims=True) * over
+            x_grad = x_grad * scale
     # Graphs of higher order reach the statistics, and so do users of the native functions.
     if needs[0] and g_scale is not None:
         more = normal * (g_scale * scale * scale * -over)
         x_grad = more if x_grad is None else x_grad + more
     if needs[0] and g_mean is not None and center:
-        more = xp.broadcast_to(g_mean * over, x_shape)
+        more = xp.broadcast_to(g_mean * over, x.shape)
         x_grad = more if x_grad is None else x_grad + more
     return x_grad, w_grad, b_grad
 
@@ -84,7 +84,7 @@ def _primitive(name: str, node: str) -> Primitive:
         _standardize,
         _vjp,
         inputs=3,
-        outputs=4,
+        outputs=3,
         node=node,
         samples=lambda make: [
             (make(4, 3), make(3), make(3), (1,), (1, 3), 1e-5, True),
@@ -160,7 +160,7 @@ def native_layer_norm(
         raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{input.dtype.type_name}'")
     _check_dtypes(input, weight, bias)
     (x, w, b), dtype = _wide(input, weight, bias)
-    out, _, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
+    out, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
     return (out if dtype is None else out.to(dtype)), mean.detach(), scale.detach()
 
 
@@ -251,7 +251,7 @@ def native_batch_norm(
         empty = functions["empty"](0, dtype=x.dtype, device=x.device)
         return (out if dtype is None else out.to(dtype)), empty, empty
     axes = (0, *range(2, x.ndim))
-    out, _, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
+    out, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
     if x.numel():
         n = x.numel() // channels
         _update(running_mean, mean._array, momentum)
@@ -323,7 +323,7 @@ def native_group_norm(
             )
     (x, w, b), dtype = _wide(input, weight, bias)
     x = x.reshape(N, group, C // group, HxW)
-    out, _, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
+    out, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
     out = out.reshape(input.shape)
     return (out if dtype is None else out.to(dtype)), *(t.reshape(N, group) for t in (mean, scale))
 
@@ -376,7 +376,7 @@ def instance_norm(
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     (x, w, b), dtype = _wide(input, weight, bias)
     affine = (1, channels, *(1,) * len(size))
-    out, _, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
+    out, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
     _update(running_mean, mean._array.mean(axis=0), momentum)
     if running_var is not None:
         count = math.prod(size)

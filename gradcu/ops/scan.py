@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends, dtypes
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..return_types import named
 from ..tensor import Tensor, from_array, wrap_dim
@@ -92,9 +93,14 @@ def _samples(make: Any) -> list[tuple]:
     return [(make(2, 3), 1, False), (make(3, 2), 0, True), (make(), 0, False), (make(0, 2), 0, False)]
 
 
+@compiled("scan")
+def _running_sum(xp: Any, x: Any, axis: int, reverse: bool) -> Any:
+    return _running(xp, x, axis, reverse, xp.cumsum)
+
+
 running_sum = Primitive(
     "running_sum",
-    lambda xp, x, axis, reverse=False: _running(xp, x, axis, reverse, xp.cumsum),
+    _running_sum,
     {"x": lambda xp, g, axis, reverse: xp.running_sum(g, axis, not reverse)},
     kind="linear",
     node="CumsumBackward0",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor, wrap_dim
 from .expose import expose, functions
@@ -14,29 +15,34 @@ from .reduce import tensor_or_raise
 
 
 def _shifted(xp: Any, x: Any, axis: int) -> Any:
-    """x less its maximum, in a new array, which is float32 for half precision."""
-    if x.itemsize == 2:
-        x = x.astype("float32")
+    """x less its maximum, in a new array."""
     return xp.subtract(x, xp.max(x, axis=axis, keepdims=True))
 
 
+@compiled("softmax")
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.ndim or not x.size:
         return xp.ones_like(x)
+    if x.itemsize == 2:
+        return _softmax(xp, x.astype("float32"), axis).astype(x.dtype)
     z = _shifted(xp, x, axis)
     xp.exp(z, out=z)
     z /= xp.sum(z, axis=axis, keepdims=True)
-    return z.astype(x.dtype, copy=False)
+    return z
 
 
+@compiled("softmax")
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.ndim or not x.size:
         return xp.zeros_like(x)
+    if x.itemsize == 2:
+        return _log_softmax(xp, x.astype("float32"), axis).astype(x.dtype)
     z = _shifted(xp, x, axis)
     z -= xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
-    return z.astype(x.dtype, copy=False)
+    return z
 
 
+@compiled("softmax")
 def _softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     if not out.shape:
         return xp.zeros_like(g)
@@ -44,6 +50,7 @@ def _softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     return weighted - out * xp.sum(weighted, axis=axis, keepdims=True)
 
 
+@compiled("softmax")
 def _log_softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     if not out.shape:
         return xp.zeros_like(g)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import backends
 from ..tensor import Tensor
 from .optimizer import Optimizer, blocks, check, decayed, next_step, slot
 
@@ -44,15 +45,22 @@ class Adam(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
+    def _prepare(self, xp: Any, p: Any, state: dict[str, Any], group: dict[str, Any]) -> tuple[Any, ...]:
+        """Count a step. The arrays m, v and the greatest v, and two numbers:
+
+        m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) = scale · m / (sqrt(v) + root · eps)
+        """
+        beta1, beta2 = group["betas"]
+        t = next_step(state)
+        m, v = slot(xp, state, "exp_avg", p), slot(xp, state, "exp_avg_sq", p)
+        greatest = slot(xp, state, "max_exp_avg_sq", p) if group["amsgrad"] else v
+        root = math.sqrt(1 - beta2**t)
+        return m, v, greatest, float(group["lr"]) * root / (1 - beta1**t), root * group["eps"]
+
     def _update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         lr, decay, (beta1, beta2) = float(group["lr"]), group["weight_decay"], group["betas"]
         decoupled, amsgrad = group["decoupled_weight_decay"], group["amsgrad"]
-        t = next_step(state)
-        m, v = slot(xp, state, "exp_avg", p), slot(xp, state, "exp_avg_sq", p)
-        greatest = slot(xp, state, "max_exp_avg_sq", p) if amsgrad else v
-        # m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) = scale · m / (sqrt(v) + root · eps)
-        root = math.sqrt(1 - beta2**t)
-        scale = lr * root / (1 - beta1**t)
+        m, v, greatest, scale, eps = self._prepare(xp, p, state, group)
         for p, g, m, v, greatest, s in blocks(xp, p, g, m, v, greatest):  # noqa: B020
             g = decayed(p, g, lr, decay, decoupled)
             xp.subtract(g, m, out=s)
@@ -65,10 +73,26 @@ class Adam(Optimizer):
             if amsgrad:
                 xp.maximum(greatest, v, out=greatest)
             xp.sqrt(greatest, out=s)
-            s += root * group["eps"]
+            s += eps
             xp.divide(m, s, out=s)
             s *= scale
             p -= s
+
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> bool:
+        slots = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"][: 2 + group["amsgrad"]]
+        together = self._together("adam", params, group, slots)
+        if not together:
+            return False
+        found = [self._prepare(backends.host, p._array, self.state[p], group) for p in params]
+        m, v, greatest, scale, eps = map(list, zip(*found))
+        lr, decay, (beta1, beta2) = float(group["lr"]), float(group["weight_decay"]), group["betas"]
+        decoupled = group["decoupled_weight_decay"]
+        together.run(
+            {"exp_avg": m, "exp_avg_sq": v, "max_exp_avg_sq": greatest if group["amsgrad"] else None}, [scale, eps],
+            float(beta1), float(beta2), 0.0 if decoupled else decay, 1 - lr * decay if decoupled else 1.0,
+            -1.0 if group["maximize"] else 1.0,
+        )  # fmt: skip
+        return True
 
 
 class AdamW(Adam):

@@ -158,17 +158,30 @@ class Optimizer:
         loss = self._evaluate(closure)
         by = f"{type(self).__name__}.step()"
         for group in self.param_groups:
-            for p in group["params"]:
-                grad = p._grad
-                if grad is not None:
-                    array, g = p._array, grad._array
+            params = [p for p in group["params"] if p._grad is not None]
+            if not self._update_all(params, group):
+                for p in params:
+                    array, g = p._array, p._grad._array
                     state = self.state.get(p, {})
                     xp = backends.namespaces[type(array)]
                     self._update(xp, array, -g if group.get("maximize") else g, state, group)
                     if state:
                         self.state[p] = state
-                    changed(p, by)
+            for p in params:
+                changed(p, by)
         return loss
+
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> bool:
+        """Update these, which have gradients, in one pass of a compiled loop; False if there is none for them."""
+        return False
+
+    def _together(self, name: str, params: list[Tensor], group: dict[str, Any], slots: list[str]) -> Any:
+        """The kernel `name` for all of these parameters; false if there is none."""
+        from ..backends.cpu.optim import Addresses
+        from .together import Together
+
+        known = self.__dict__.setdefault("_known", {})  # by group, while arrays stay the same
+        return Together(name, self.state, params, slots, known.setdefault(id(group), defaultdict(Addresses)))
 
     def _update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change the raw array `p` in place by the gradient `g`; `state`, kept from step to step, starts empty."""
@@ -269,6 +282,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.__dict__.pop("_known", None)
         self.__dict__.setdefault("_hooks", _Hooks())
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import backends
 from ..tensor import Tensor
 from .optimizer import Optimizer, blocks, check, slot
 
@@ -55,3 +56,17 @@ class SGD(Optimizer):
                 g = g + momentum * b if group["nesterov"] else b
             xp.multiply(g, lr, out=s)
             p -= s
+
+    def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> bool:
+        momentum = float(group["momentum"])
+        together = self._together("sgd", params, group, ["momentum_buffer"] if momentum else [])
+        if not together:
+            return False
+        states = [self.state[p] for p in params] if momentum else []
+        fresh = [1 - group["dampening"] if "momentum_buffer" in s else 1.0 for s in states]
+        buffers = [slot(backends.host, s, "momentum_buffer", p._array) for s, p in zip(states, params)]
+        together.run(
+            {"momentum_buffer": buffers if momentum else None}, [fresh], float(group["lr"]), momentum,
+            float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0, int(group["nesterov"]),
+        )  # fmt: skip
+        return True

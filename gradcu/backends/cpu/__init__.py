@@ -1,0 +1,125 @@
+"""Kernels written by hand for the CPU: what no pointwise formula gives, as loops of `kernels/cpu/*.cpp`.
+
+An operation's formula says that there is one (`@compiled("softmax")`), and stays what defines the operation: it runs on
+small arrays, other dtypes, other devices, without a compiler, and where a graph of the backward is made. The modules
+of this package have for each such formula a function of the same name, which gets the same arrays; it gives None where
+they are not for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import native, numpy as host
+
+SMALL = 1024  # elements below which NumPy's calls cost less than the way into a kernel
+
+_ndarray, _f32, _f64 = np.ndarray, np.dtype(np.float32), np.dtype(np.float64)
+_TYPES = {_f32: "float", _f64: "double"}
+
+
+def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
+    """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel.
+
+    The argument at the position `by`, an array or a list that starts with one, says whether the kernel is worth it.
+    """
+
+    def decorate(formula: Callable) -> Callable:
+        kernel: Callable | None = None
+
+        @functools.wraps(formula)
+        def run(xp: Any, *args: Any) -> Any:
+            nonlocal kernel
+            first = args[by]
+            if type(first) is list:
+                first = first[0]
+            if xp is host and type(first) is _ndarray and first.size >= SMALL and suitable(first.dtype):
+                if kernel is None:
+                    kernel = getattr(importlib.import_module(f"{__name__}.{family}"), formula.__name__.lstrip("_"))
+                result = kernel(*args)
+                if result is not None:
+                    return result
+            return formula(xp, *args)
+
+        return run
+
+    return decorate
+
+
+@functools.cache
+def _library(family: str, dtype: Any) -> ctypes.CDLL | None:
+    """`kernels/cpu/<family>.cpp` for elements of a dtype; None if it cannot be compiled."""
+    from .. import compiler
+
+    return compiler.library(f"typedef {_TYPES[dtype]} T;\n{_text(f'{family}.cpp')}")
+
+
+def _text(name: str) -> str:
+    """A source, with the headers of its folder in place."""
+    text = (sources() / name).read_text(encoding="utf-8")
+    return re.sub(r'#include "(.*)"\n', lambda header: _text(header[1]), text)
+
+
+@functools.cache
+def sources() -> Path:
+    """The folder of sources: in the package where it is installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parents[2]
+    return next(f for f in (package / "kernels" / "cpu", package.parent / "kernels" / "cpu") if f.is_dir())
+
+
+class Loop:
+    """A function of `kernels/cpu/<family>.cpp`, compiled when it is first called.
+
+    It is called with contiguous arrays or None (pointers), ints (ptrdiff_t) and floats (double), always in the same
+    places; the number of threads and `share` follow by themselves.
+    """
+
+    def __init__(self, family: str, name: str) -> None:
+        self.family, self.name = family, name
+        self._functions: dict[Any, Any] = {}
+
+    def function(self, dtype: Any) -> Any:
+        """The function for elements of `dtype`; None if it cannot be compiled."""
+        if dtype not in self._functions:
+            library = _library(self.family, dtype)
+            self._functions[dtype] = None if library is None else getattr(library, self.name)
+        return self._functions[dtype]
+
+    def __call__(self, dtype: Any, work: int, *args: Any) -> bool:
+        """Run it for elements of `dtype`; `work`, about how many are read, says how many threads are worth it.
+
+        False if there is no such function.
+        """
+        from .. import compiler
+
+        function = self.function(dtype)
+        if function is None:
+            return False
+        if function.argtypes is None:
+            kinds = {int: ctypes.c_ssize_t, float: ctypes.c_double}
+            function.restype = None
+            function.argtypes = [*(kinds.get(type(a), ctypes.c_void_p) for a in args), ctypes.c_int, ctypes.c_void_p]
+        threads = min(native.get_num_threads(), work // native.SHARE)
+        helpers = compiler.share() if threads > 1 else None
+        function(*[compiler.data(a) if type(a) is _ndarray else a for a in args], threads if helpers else 1, helpers)
+        return True
+
+
+def suitable(dtype: Any) -> bool:
+    """Whether there are kernels for elements of a dtype."""
+    return dtype is _f32 or dtype is _f64
+
+
+def contiguous(x: Any, dtype: Any) -> Any:
+    """The array as C++ reads it, in one piece; None if it is no array of the dtype."""
+    if type(x) is not _ndarray or x.dtype is not dtype:
+        return None
+    return x if x.flags.c_contiguous and x.flags.aligned else np.array(x, order="C")
