@@ -199,7 +199,7 @@ def test_gradient(p):
             grads, floats(leaves), strict=True
         ):  # each without the others, whose formulas do not run then
             (alone,) = gradcu.autograd.grad(total, x, retain_graph=True, materialize_grads=True)
-            np.testing.assert_array_equal(alone.numpy(), got.numpy())
+            np.testing.assert_allclose(alone.numpy(), got.numpy(), rtol=1e-12, atol=1e-14)
 
         def value(moved, inputs=inputs, attributes=attributes, weights=weights):
             return objective(p, like(inputs, moved), attributes, weights).item()

@@ -25,7 +25,7 @@ _ALL = slice(None)
 
 def _cut(xp: Any, g: Any, needs: Any, xs_shape: Any, axis: int) -> tuple:
     """The gradients of what was concatenated: the parts of `g`."""
-    lead, start, parts = (_ALL,) * axis, 0, []
+    lead, start, parts = (_ALL,) * (axis % g.ndim), 0, []
     for shape in xs_shape:
         stop = start + shape[axis]
         parts.append(xp.getitem(g, (*lead, slice(start, stop))))
@@ -40,13 +40,14 @@ concat = Primitive(
     kind="linear",
     node="CatBackward0",
     variadic=True,
-    samples=lambda make: [([make(2, 3), make(1, 3)], 0), ([make(2, 1), make(2, 3), make(2, 0)], 1), ([make(3)], 0)],
+    samples=lambda make: [([make(2, 3), make(1, 3)], 0), ([make(2, 1), make(2, 3), make(2, 0)], -1), ([make(3)], 0)],
 )
 
 
 def _stacked(xp: Any, xs: Any, axis: int) -> Any:
     """Concatenation along the next axis gives the same elements in the same order; it costs one call."""
     shape = xs[0].shape
+    axis %= len(shape) + 1
     if axis == len(shape):
         xs = [x[..., None] for x in xs]
     return xp.concat(xs, axis).reshape((*shape[:axis], len(xs), *shape[axis:]))
@@ -55,11 +56,13 @@ def _stacked(xp: Any, xs: Any, axis: int) -> Any:
 stack_ = Primitive(
     "stack",
     _stacked,
-    lambda xp, g, needs, xs_shape, axis: tuple(xp.getitem(g, (*(_ALL,) * axis, i, ...)) for i in range(len(xs_shape))),
+    lambda xp, g, needs, xs_shape, axis: tuple(
+        xp.getitem(g, (*(_ALL,) * (axis % g.ndim), i, ...)) for i in range(len(xs_shape))
+    ),
     kind="linear",
     node="StackBackward0",
     variadic=True,
-    samples=lambda make: [([make(2, 3), make(2, 3)], 0), ([make(2, 3), make(2, 3)], 2), ([make(), make()], 0)],
+    samples=lambda make: [([make(2, 3), make(2, 3)], 0), ([make(2, 3), make(2, 3)], -1), ([make(), make()], 0)],
 )
 
 
