@@ -119,7 +119,10 @@ def test_a_product_can_be_differentiated_twice():
     assert gradcu.autograd.gradgradcheck(product, (values, x))
 
 
-def test_large_products(original):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_large_products(original, monkeypatch, compiled):
+    if not compiled:
+        monkeypatch.setattr("gradcu.backends.rows._compiled", lambda dtype: None)
     rng = np.random.default_rng(1)
     places, values = rng.integers(0, 500, (2, 3000)), rng.standard_normal(3000).astype("float32")
     x = rng.standard_normal((500, 16)).astype("float32")

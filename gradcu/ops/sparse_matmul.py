@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from .. import backends
+from ..backends.rows import multiply
 from ..graph.op import Primitive
 
 
@@ -21,27 +22,25 @@ class Pattern:
         return Pattern(self.columns, self.rows, self.shape[::-1])
 
     @functools.cached_property
-    def by_row(self) -> tuple[Any, Any, Any, Any]:
-        """The order in which elements of one row are neighbours, their columns so, where each row starts, and its row.
+    def by_row(self) -> tuple[Any, Any, Any]:
+        """The order in which elements of one row are neighbours, their columns so, and where each row starts and ends.
 
         For the CPU alone.
         """
         xp = backends.host
+        if self.columns.size and not 0 <= self.columns.min() <= self.columns.max() < self.shape[1]:
+            raise IndexError(f"sparse matrix: a column index lies outside of the shape {self.shape}")
         order = self.rows.argsort(kind="stable")
-        rows = self.rows[order]
-        starts = xp.flatnonzero(xp.concatenate(([True], rows[1:] != rows[:-1]))) if rows.size else rows
-        return order, self.columns[order], starts, rows[starts]
+        ends = xp.zeros(self.shape[0] + 1, dtype=xp.int64)
+        xp.cumsum(xp.bincount(self.rows, minlength=self.shape[0]), out=ends[1:])
+        return order, self.columns[order], ends
 
 
 def _spmm(xp: Any, x: Any, y: Any, pattern: Pattern) -> Any:
+    if xp is backends.host:
+        return multiply(x, y, *pattern.by_row)
     out = xp.zeros((pattern.shape[0], y.shape[1]), dtype=y.dtype)
-    if xp is not backends.host:
-        xp.combine_at(out, pattern.rows, x[:, None] * xp.take(y, pattern.columns, axis=0))
-    elif x.size:
-        order, columns, starts, rows = pattern.by_row
-        scaled = xp.take(y, columns, axis=0)
-        scaled *= x[order][:, None]
-        out[rows] = xp.add.reduceat(scaled, starts, axis=0)
+    xp.combine_at(out, pattern.rows, x[:, None] * xp.take(y, pattern.columns, axis=0))
     return out
 
 
