@@ -272,6 +272,15 @@ def test_implicit_gradient_against_the_quantile_function():
         np.testing.assert_allclose(log_slope(host, np.full(20, a), np.log(z)) * z, slope, rtol=1e-5)
 
 
+@pytest.mark.parametrize("a", [1.0, 1.5, 20.0])
+def test_gamma_variates_by_rejection_are_gamma_variates(a):
+    stats = pytest.importorskip("scipy.stats")
+    from gradcu.distributions.gamma_sample import _standard_gamma
+
+    z = _standard_gamma(np, np.random.default_rng(0), np.full(5_000, a))
+    assert stats.kstest(z, stats.gamma(a).cdf).pvalue > 0.01
+
+
 def test_gradient_of_gamma_samples_cannot_be_differentiated(torch):
     a = torch.tensor([2.0], requires_grad=True)
     sample = importlib.import_module(f"{torch.__name__}.distributions").Gamma(a, 1.0).rsample()
