@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from . import compiler
-
 SMALL = 16_384  # products below which NumPy's calls cost less than a compiler's first run
 
 
@@ -19,6 +17,8 @@ def _compiled(dtype: np.dtype) -> Any:
     """The function of rows.cpp for a dtype; None without one."""
     if dtype.name not in ("float32", "float64"):
         return None
+    from . import compiler
+
     loaded = compiler.library((pathlib.Path(__file__).parent / "rows.cpp").read_text())
     if loaded is None:
         return None
