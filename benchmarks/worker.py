@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from workloads import WORKLOADS, Step
 
+import examples  # noqa: F401  # registers its workloads
+
 CHECKED_STEPS = 3
 SHORTEST_BATCH, USUAL_BATCH = 0.05, 0.075  # seconds
 

@@ -4,10 +4,10 @@ python examples/train_digits.py [--device cpu|cuda] [--epochs N]
 """
 
 import argparse
-import time
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
 import gradcu as torch  # `import torch` works too: nothing else changes
 
@@ -37,6 +37,17 @@ def digits():
     return [torch.from_numpy(part) for part in split]
 
 
+def train(model, batches, lr=2e-3):
+    """One step for each batch, an image tensor and its labels; yields the losses."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    for x, y in batches:
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield loss.item()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -44,29 +55,20 @@ def main():
     args = parser.parse_args()
 
     torch.manual_seed(0)
-    train_x, test_x, train_y, test_y = digits()
+    train_x, test_x, train_y, test_y = (part.to(args.device) for part in digits())
     dataset = torch.utils.data.TensorDataset(train_x, train_y)
     loader = torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)
     model = Net().to(args.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     print(f"{torch.__name__} on {args.device}, {sum(p.numel() for p in model.parameters()):,} parameters")
 
-    for epoch in range(1, args.epochs + 1):
-        began, total = time.perf_counter(), 0.0
-        model.train()
-        for x, y in loader:
-            x, y = x.to(args.device), y.to(args.device)
-            loss = F.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(x)
-        model.eval()
-        with torch.no_grad():
-            predicted = model(test_x.to(args.device)).argmax(1).cpu()
-        accuracy = (predicted == test_y).float().mean().item()
-        seconds = time.perf_counter() - began
-        print(f"epoch {epoch}: loss {total / len(dataset):.4f}, test accuracy {accuracy:.2%}, {seconds:.2f} s")
+    batches = (batch for _ in range(args.epochs) for batch in loader)
+    progress = tqdm(train(model, batches), total=args.epochs * len(loader))
+    for loss in progress:
+        progress.set_postfix(loss=f"{loss:.4f}")
+    model.eval()
+    with torch.no_grad():
+        accuracy = (model(test_x).argmax(1) == test_y).float().mean().item()
+    print(f"test accuracy {accuracy:.2%}")
 
 
 if __name__ == "__main__":

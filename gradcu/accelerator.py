@@ -8,12 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 from . import cuda, devices
+from .cuda import (
+    current_stream as current_stream,
+    empty_cache as empty_cache,
+    max_memory_allocated as max_memory_allocated,
+    max_memory_reserved as max_memory_reserved,
+    memory_allocated as memory_allocated,
+    memory_reserved as memory_reserved,
+    reset_peak_memory_stats as reset_peak_memory_stats,
+)
 
 __all__ = [
     "current_accelerator",
+    "current_device_idx",
     "current_device_index",
+    "current_stream",
     "device_count",
+    "empty_cache",
     "is_available",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "memory_allocated",
+    "memory_reserved",
+    "reset_peak_memory_stats",
+    "set_device_idx",
     "set_device_index",
     "synchronize",
 ]
@@ -42,6 +60,9 @@ def current_device_index() -> int:
 def set_device_index(device: Any) -> None:
     """Choose the device that tensors are made on."""
     cuda.set_device(device)
+
+
+current_device_idx, set_device_idx = current_device_index, set_device_index
 
 
 def synchronize(device: Any = None) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-__all__ = ["format_tensor", "get_printoptions", "printoptions", "set_printoptions"]
+__all__ = ["format_sparse", "format_tensor", "get_printoptions", "printoptions", "set_printoptions"]
 
 
 @dataclasses.dataclass
@@ -133,7 +134,7 @@ def format_tensor(
     if needs_size:
         suffixes.append(f"size={data.shape}")
     if dtype not in implied:
-        suffixes.append(f"dtype=torch.{dtype}")  # renamed below, so that lines break where PyTorch breaks them
+        suffixes.append(f"dtype=torch.{dtype}")
     if grad_fn is not None:
         suffixes.append(f"grad_fn=<{grad_fn}>")
     elif requires_grad:
@@ -145,16 +146,61 @@ def format_tensor(
     text = _format_values(data, indent)
     # The column after the values; PyTorch counts two too many until the first break.
     column = len(text) - text.rfind("\n") - 1 + (0 if "\n" in text else indent) + 2
-    text = prefix + text
+    return _with_suffixes(prefix + text, column, suffixes, indent, package) + ")"
+
+
+def _with_suffixes(
+    text: str, column: int, suffixes: list[str], indent: int, package: str, new_line: bool = False
+) -> str:
+    """`text`, which ends in `column`, and the suffixes, in lines of the set width; `new_line`: the first in a new one.
+
+    Suffixes name "torch", which becomes `package` here, so that lines break where PyTorch breaks them.
+    """
     for suffix in suffixes:
-        renamed = suffix.replace("dtype=torch.", f"dtype={package}.")
-        if column + len(suffix) + 2 > _options.linewidth:
+        renamed = re.sub(r"\btorch\.", f"{package}.", suffix)
+        if new_line or column + len(suffix) + 2 > _options.linewidth:
             text += ",\n" + " " * indent + renamed
-            column = indent + len(suffix)
+            column, new_line = indent + len(suffix), False
         else:
             text += ", " + renamed
             column += len(suffix) + 2
-    return text + ")"
+    return text
+
+
+def format_sparse(
+    parts: dict[str, np.ndarray],
+    *,
+    size: tuple[int, ...],
+    dtype: str,
+    default_dtype: str,
+    layout: str,
+    device: str | None = None,
+    requires_grad: bool = False,
+    grad_fn: str | None = None,
+    package: str = "gradcu",
+) -> str:
+    """The repr of a sparse tensor; `parts` are its indices and its values, by name, the values last."""
+    indent = len("tensor(")
+    shown = []
+    for name, data in parts.items():
+        prefix = f"{name}=tensor("
+        text = prefix + _format_values(data, indent + len(prefix))
+        if not data.size:
+            text += f", size={data.shape}"
+        shown.append(text + ")")
+    text = "tensor(" + (",\n" + " " * indent).join(shown)
+    suffixes = [f"size={tuple(size)}", f"nnz={len(parts['values'])}"]
+    if device is not None:
+        suffixes.append(f"device='{device}'")
+    if dtype not in (default_dtype, "complex128" if default_dtype == "float64" else "complex64", "int64", "bool"):
+        suffixes.append(f"dtype=torch.{dtype}")
+    suffixes.append(f"layout=torch.{layout.removeprefix(f'{package}.')}")
+    if grad_fn is not None:
+        suffixes.append(f"grad_fn=<{grad_fn}>")
+    elif requires_grad:
+        suffixes.append("requires_grad=True")
+    column = len(text) - text.rfind("\n") + 1
+    return _with_suffixes(text, column, suffixes, indent, package, new_line="indices" in parts) + ")"
 
 
 def _format_values(data: np.ndarray, indent: int) -> str:

@@ -134,12 +134,12 @@ class Tensor(TensorMethods):
 
     @property
     def layout(self) -> Any:
-        """Always `strided`."""
+        """`strided`; sparse tensors have others."""
         from .layouts import strided
 
         return strided
 
-    is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = False
+    is_sparse = is_sparse_csr = is_quantized = is_meta = is_mkldnn = is_nested = False
     names = None
 
     @property

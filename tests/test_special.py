@@ -1,5 +1,7 @@
 """gradcu's own special functions against SciPy's, over their whole domain."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,12 @@ def test_without_scipy_says_what_to_install(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r"gradcu\[special\]"):
         gradcu.special.i1(gradcu.tensor([1.0]))
     assert gradcu.erf(gradcu.tensor(0.0)).item() == 0.0
+
+
+@pytest.mark.parametrize("name", ["xlogy", "xlog1py"])
+def test_xlogy_has_a_slope_where_the_factor_is_zero(torch, name):
+    x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64)
+    getattr(torch.special, name)(x, y).sum().backward()
+    shift = name == "xlog1py"
+    assert x.grad.tolist() == pytest.approx([math.log(2 + shift), 0, math.log(0.5 + shift)])

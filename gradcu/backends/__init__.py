@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from .. import devices
-from . import cudnn, mps, numpy as host
+from . import cudnn, mkl, mkldnn, mps, numpy as host, openmp
 
 
 class _Namespaces(dict):

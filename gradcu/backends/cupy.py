@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
+from ..determinism import alert
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -426,6 +427,8 @@ def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
 def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
     count = values.size
     if count:
+        if by in ("add", "multiply") and x.dtype.kind in "fV":
+            alert(f"a scatter by {by} of {x.dtype} on CUDA, whose sums are in no fixed order,")
         scatter = kernel("scatter", f"scatter<{by}, {C_TYPES[x.dtype.name]}>")
         rows, values = cp.ascontiguousarray(rows), cp.ascontiguousarray(values)
         scatter((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))

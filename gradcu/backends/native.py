@@ -56,6 +56,17 @@ def get_num_threads() -> int:
     return _threads
 
 
+def set_num_interop_threads(n: int) -> None:
+    """Nothing but a check: operations run one after another. Raises RuntimeError if `n` is less than 1."""
+    if n < 1:
+        raise RuntimeError("set_num_interop_threads expects a positive integer")
+
+
+def get_num_interop_threads() -> int:
+    """1: operations run one after another."""
+    return 1
+
+
 class Kernel:
     """A pointwise formula, of one result or several, as one compiled loop: one for each dtype and kind of arguments."""
 

@@ -6,9 +6,12 @@ available, 0 devices, 0 bytes), and what needs a device raises RuntimeError with
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from .. import backends, devices
+from ..ops import functions
+from ..ops.data import typed_constructor
 from ..random import generator_of
 from ..tensor import Tensor
 from .memory import (
@@ -206,3 +209,15 @@ def get_rng_state(device: Any = "cuda") -> Tensor:
 def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
     """Set the state of a device's generator."""
     generator_of(_cuda_device(device)).set_state(new_state)
+
+
+# --- typed constructors, and what few scripts need ---
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return importlib.import_module("gradcu.cuda.amp")
+    if name.endswith("Tensor") and name in functions:  # FloatTensor and its kin
+        globals()[name] = typed_constructor(f"cuda.{name}", functions[name].dtype, "cuda")  # type: ignore[attr-defined]
+        return globals()[name]
+    raise AttributeError(f"module 'gradcu.cuda' has no attribute '{name}'")

@@ -30,6 +30,17 @@ def stale(node: Node) -> RuntimeError:
     return _modified(node, "an input", None, 0, "an operation")
 
 
+def wrong_argument(name: str, argument: str, position: int, value: Any) -> Exception:
+    """The error for an argument that is no tensor, or one whose elements are not strided."""
+    if isinstance(value, Tensor):
+        return NotImplementedError(
+            f"{name}(): argument '{argument}' has the layout {value.layout}: call to_dense() on it first"
+        )
+    return TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}"
+    )
+
+
 def _modified(node: Node, what: str, array: Any, version: int, by: str) -> RuntimeError:
     from .. import dtypes
 

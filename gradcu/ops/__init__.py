@@ -49,6 +49,7 @@ from . import (
     softmax,
     solve,
     sort,
+    sparse_matmul,
     special,
     spectrum,
     statistics,

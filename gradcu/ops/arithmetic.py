@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
+from ..graph.errors import wrong_argument
+from ..layouts import strided
 from ..tensor import Tensor
 from .expose import expose
 from .inplace import inplace_operator
@@ -27,9 +29,10 @@ def operator(p: Elementwise, name: str, doc: str, *, numbers: str = "right") -> 
         elif numbers == "either" and is_number(input):
             result = apply((input, other)) if isinstance(other, Tensor) else NotImplemented
         else:
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            raise wrong_argument(name, "input", 1, input)
         if result is NotImplemented:
-            raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+            sparse = isinstance(input, Tensor) and input.layout is not strided
+            raise wrong_argument(name, "input", 1, input) if sparse else wrong_argument(name, "other", 2, other)
         return result if out is None else write_out(result, out, name, (input, other))
 
     function.ufunc = p.ufunc  # type: ignore[attr-defined]

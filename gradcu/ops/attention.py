@@ -51,8 +51,9 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query * scale) @ key.mT
     dead = None
-    if is_causal:
-        attn_mask = functions["ones"](scores.shape[-2:], dtype=dtypes.bool, device=query.device).tril()
+    if is_causal:  # which leaves at least one position for each to see
+        shape = scores.shape[-2:]
+        attn_mask = functions["full"](shape, -math.inf, dtype=scores.dtype, device=scores.device).triu(1)
     if attn_mask is not None:
         if attn_mask.dtype is dtypes.bool:
             scores = scores.masked_fill(~attn_mask, -math.inf)

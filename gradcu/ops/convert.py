@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import backends, devices, dtypes
 from ..graph.op import Primitive
-from ..layouts import contiguous_format, memory_format, preserve_format
+from ..layouts import contiguous_format, memory_format, preserve_format, sparse_csr
 from ..tensor import Tensor
 from .expose import expose, functions
 
@@ -183,3 +183,34 @@ for _name, _dtype in {
     "bool": dtypes.bool, "cfloat": dtypes.complex64, "cdouble": dtypes.complex128,
 }.items():  # fmt: skip
     _conversion(_name, _dtype)
+
+
+# --- layouts ---
+
+
+@expose(function=False)
+def to_sparse(input: Tensor, sparse_dim: int | None = None, *, layout: Any = None) -> Tensor:
+    """The elements that are not zero as a sparse tensor: in coordinates of the first `sparse_dim` dimensions, or CSR.
+
+    >>> eye(2).to_sparse()
+    tensor(indices=tensor([[0, 1],
+                           [0, 1]]),
+           values=tensor([1., 1.]),
+           size=(2, 2), nnz=2, layout=gradcu.sparse_coo)
+    """
+    from ..sparse.functions import from_dense
+
+    made = from_dense(input, sparse_dim)
+    return made.to_sparse_csr() if layout is sparse_csr else made
+
+
+@expose(function=False)
+def to_sparse_csr(input: Tensor, dense_dim: int | None = None) -> Tensor:
+    """The elements of a matrix that are not zero as a sparse tensor in compressed rows."""
+    return to_sparse(input, layout=sparse_csr)
+
+
+@expose(function=False)
+def to_dense(input: Tensor, dtype: dtypes.dtype | None = None) -> Tensor:
+    """The tensor itself, which is dense, in a dtype if one is given."""
+    return input if dtype is None else to(input, dtype)

@@ -342,6 +342,18 @@ def _check_expands(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
 # --- products ---
 
 
+def _of_sparse(name: str, out: Tensor | None, **operands: Any) -> Tensor:
+    """The product where a matrix is sparse and has no array. Raises TypeError where an operand is no tensor."""
+    scales = {n: operands.pop(n) for n in ("beta", "alpha") if n in operands}
+    if not all(isinstance(t, Tensor) for t in operands.values()):
+        raise not_tensor(name, **operands)
+    from .. import sparse
+
+    product = sparse.addmm if name == "addmm" else sparse.mm
+    result = product(*operands.values(), **scales)
+    return result if out is None else write_out(result, out, name, rule="same")
+
+
 @expose("linalg.matmul")
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two matrices, of a matrix and a vector, or of two vectors; leading dimensions are a batch.
@@ -356,7 +368,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     try:
         a, b = input._array, other._array
     except AttributeError:
-        raise not_tensor("matmul", input=input, other=other) from None
+        return _of_sparse("matmul", out, input=input, other=other)
     m, n = a.ndim, b.ndim
     if n == 2 and m >= 2:
         dtype = a.dtype
@@ -389,7 +401,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     try:
         a, b = input._array, mat2._array
     except AttributeError:
-        raise not_tensor("mm", input=input, mat2=mat2) from None
+        return _of_sparse("mm", out, input=input, mat2=mat2)
     if a.ndim != 2 or b.ndim != 2:
         raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
     _check_mm(input, mat2)
@@ -519,7 +531,7 @@ def addmm(
     try:
         x, a, b = input._array, mat1._array, mat2._array
     except AttributeError:
-        raise not_tensor("addmm", input=input, mat1=mat1, mat2=mat2) from None
+        return _of_sparse("addmm", out, input=input, mat1=mat1, mat2=mat2, beta=beta, alpha=alpha)
     for t, which in ((a, "mat1"), (b, "mat2")):
         if t.ndim != 2:
             raise RuntimeError(f"{which} must be a matrix, got {t.ndim}-D tensor")

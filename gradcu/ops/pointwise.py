@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..backends import native
-from ..graph.errors import device_error, explain
+from ..graph.errors import device_error, explain, wrong_argument
 from ..graph.modes import state
 from ..graph.node import make
 from ..graph.op import Primitive, parameters
@@ -164,9 +164,7 @@ class Elementwise(Primitive):
             try:
                 a = input._array
             except AttributeError:
-                raise TypeError(
-                    f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
-                ) from None
+                raise wrong_argument(name, "input", 1, input) from None
             d = a.dtype
             if (d is not f32 and d is not f64) or type(a) is not short or out is not None:
                 result = slow((input,), attributes)

@@ -220,7 +220,7 @@ def _xlogy(xp: Any, x: Any, y: Any, log: Callable) -> Any:
 xlogy = Elementwise(
     "xlogy",
     lambda xp, x, y: _xlogy(xp, x, y, xp.log),
-    lambda xp, g, x, y: g * xp.xlogy(x != 0, y),
+    lambda xp, g, x, y: xp.where((x == 0) & (y <= 0), 0, xp.xlogy(g, y)),
     lambda xp, g, x, y: g * (x / y),
     result="float",
     kinds="bif",
@@ -229,7 +229,7 @@ xlogy = Elementwise(
 xlog1py = Elementwise(
     "xlog1py",
     lambda xp, x, y: _xlogy(xp, x, y, xp.log1p),
-    lambda xp, g, x, y: g * xp.xlog1py(x != 0, y),
+    lambda xp, g, x, y: xp.where((x == 0) & (y <= -1), 0, xp.xlog1py(g, y)),
     lambda xp, g, x, y: g * (x / (1 + y)),
     node="SpecialXlog1PyBackward0",
     result="float",

@@ -266,3 +266,35 @@ def test_streams_and_events():
     assert start.elapsed_time(end) >= 0
     assert x.tolist() == [2, 2, 2]
     assert torch.cuda.current_stream() == torch.cuda.default_stream() != stream
+
+
+def test_sums_in_no_fixed_order_are_refused_in_deterministic_mode():
+    x, index = torch.zeros(3, 2, device="cuda"), torch.tensor([0, 0], device="cuda")
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(RuntimeError, match="deterministic implementation"):
+            x.index_add(0, index, torch.ones(2, 2, device="cuda"))
+        counts = torch.zeros(3, dtype=torch.int64, device="cuda")  # integers add up exactly
+        assert counts.index_add(0, index, torch.ones(2, dtype=torch.int64, device="cuda")).tolist() == [2, 0, 0]
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_sparse_products():
+    values = torch.tensor([2.0, 3.0, 4.0], device="cuda", requires_grad=True)
+    a = torch.sparse_coo_tensor([[0, 1, 1], [2, 0, 2]], values, (2, 3))
+    x = torch.ones(3, 2, device="cuda", requires_grad=True)
+    y = a @ x
+    y.sum().backward()
+    assert y.tolist() == [[2, 2], [7, 7]]
+    assert (values.grad.tolist(), x.grad.tolist()) == ([2, 2, 2], [[3, 3], [0, 0], [6, 6]])
+    assert a.cpu().to_dense().tolist() == [[0, 0, 2], [3, 0, 4]]
+
+
+def test_distributions():
+    a = torch.full((2000,), 2.0, device="cuda", requires_grad=True)
+    x = torch.distributions.Gamma(a, 4.0).rsample()
+    assert x.is_cuda
+    x.mean().backward()
+    assert abs(x.mean().item() - 0.5) < 0.05
+    assert abs(a.grad.sum().item() - 0.25) < 0.03
