@@ -2,7 +2,7 @@
 
 The mirror of `numpy.py`, and the only file that imports CuPy; `backends.cuda()` imports it when a CUDA device is first
 used. A name that is not defined here is that of a declared primitive, applied to raw arrays, or CuPy's own. What
-CuPy lacks is in the kernels of the folder `kernels/`.
+CuPy lacks is in the kernels of the folder `kernels/`, which `gpu/` calls.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
+from .gpu import C_TYPES
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -378,12 +379,6 @@ def kernel(name: str, function: str) -> Any:
     text = (folder / f"{name}.cu").read_text(encoding="utf-8")
     module = cp.RawModule(code=text, options=("-std=c++17", f"-I{folder}"), name_expressions=(function,))
     return module.get_function(function)
-
-
-C_TYPES = {
-    "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
-    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "int32": "int", "int64": "long long",
-}  # fmt: skip
 
 
 def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:

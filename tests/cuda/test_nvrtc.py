@@ -12,18 +12,20 @@ KERNELS = Path(__file__).parents[2] / "kernels"
 ELF = b"\x7fELF"
 
 
-FLOATS = ("float", "double")
+REAL = ("float", "double")
+FLOATS = ("__half", "__nv_bfloat16", *REAL)
 INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
 #: the types for which each kernel is compiled, by file
 TYPES = {
     "scatter": {
         "scatter": [
-            f"{by}, {ctype}"
-            for by in ("add", "multiply", "maximum", "minimum")
-            for ctype in ("__half", "__nv_bfloat16", *FLOATS, *INTEGERS)
+            f"{by}, {ctype}" for by in ("add", "multiply", "maximum", "minimum") for ctype in (*FLOATS, *INTEGERS)
         ]
     },
-    "random": {"uniform": FLOATS, "normal": FLOATS, "exponential": FLOATS, "integers": ("long long",)},
+    "random": {"uniform": REAL, "normal": REAL, "exponential": REAL, "integers": ("long long",)},
+    "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_backward", "log_softmax_backward"), FLOATS),
+    "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
+    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
 }
 
 
@@ -34,7 +36,7 @@ def test_written_kernels(compiler, path, arch):
     names = [f"{function}<{ctype}>" for function, ctypes in functions.items() for ctype in ctypes]
     binary = compiler.compile_source(path, arch, options=("-std=c++17",), name_expressions=names)
     assert binary.startswith(ELF)
-    for function in re.findall(r"__global__ void (\w+)", path.read_text()):
+    for function in re.findall(r"__global__\s+void\s+(\w+)", path.read_text()):
         assert function in functions, f"say in TYPES for which types {path.name} is to give {function}"
 
 
