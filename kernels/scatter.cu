@@ -41,3 +41,18 @@ __global__ void scatter(T *x, const long long *index, const T *values, long long
   const long long k = thread();
   if (k < count) combine(By(), x + index[k / length] * length + k % length, values[k]);
 }
+
+// The same in a fixed order, where `index` is sorted and values[order[k]] belongs to index[k]: the thread of the first
+// value for a place combines all of them, and half precision is rounded once, at the end.
+template <class By, class T>
+__global__ void scatter_in_order(
+    T *x, const long long *index, const long long *order, const T *values, long long length, long long count
+) {
+  long long k = thread() / length;
+  const long long row = k < count ? index[k] : -1, j = thread() % length;
+  if (k >= count || (k > 0 && index[k - 1] == row)) return;
+  T *place = x + row * length + j;
+  auto total = wide(*place);
+  for (; k < count && index[k] == row; k++) total = By::of(total, wide(values[order[k] * length + j]));
+  *place = Narrow<T>::of(total);
+}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
-from .gpu import C_TYPES
+from .gpu import C_TYPES, instance, per_element
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -38,6 +39,7 @@ except ImportError as error:
 ndarray = cp.ndarray
 ufunc = cp.ufunc
 _bfloat16 = "bfloat16"
+_this: Any = sys.modules[__name__]
 
 
 def __getattr__(name: str) -> Any:
@@ -419,11 +421,16 @@ def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
 
 
 def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
-    count = values.size
-    if count:
-        scatter = kernel("scatter", f"scatter<{by}, {C_TYPES[x.dtype.name]}>")
-        rows, values = cp.ascontiguousarray(rows), cp.ascontiguousarray(values)
-        scatter((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
+    if not values.size:
+        return
+    rows, values = cp.ascontiguousarray(rows).reshape(-1), cp.ascontiguousarray(values)
+    types = by, x.dtype
+    if x.itemsize == 2:  # so that sums are rounded once
+        order = rows.argsort()
+        args = x, rows[order], order, values, length, rows.size
+        per_element(_this, "scatter", instance("scatter_in_order", *types), values.size, *args)
+    else:
+        per_element(_this, "scatter", instance("scatter", *types), values.size, x, rows, values, length, values.size)
 
 
 # --- random numbers ---

@@ -1,5 +1,6 @@
 """NVRTC compiles the kernels of this project, generated and written, for each architecture, without a GPU."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -15,16 +16,21 @@ ELF = b"\x7fELF"
 REAL = ("float", "double")
 FLOATS = ("__half", "__nv_bfloat16", *REAL)
 INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
+COMBINED = ("add", "multiply", "maximum", "minimum")
+
+
+def combinations(*types):
+    return [", ".join(chosen) for chosen in itertools.product(*types)]
+
+
 #: the types for which each kernel is compiled, by file
 TYPES = {
-    "scatter": {
-        "scatter": [
-            f"{by}, {ctype}" for by in ("add", "multiply", "maximum", "minimum") for ctype in (*FLOATS, *INTEGERS)
-        ]
-    },
+    "scatter": dict.fromkeys(("scatter", "scatter_in_order"), combinations(COMBINED, (*FLOATS, *INTEGERS))),
     "random": {"uniform": REAL, "normal": REAL, "exponential": REAL, "integers": ("long long",)},
     "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_backward", "log_softmax_backward"), FLOATS),
     "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
+    "optim": dict.fromkeys(("sgd", "adam", "rescale"), FLOATS)
+    | dict.fromkeys(("block_norms", "tensor_norms"), combinations(("absolute", "square", "greatest"), FLOATS)),
     "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
 }
 

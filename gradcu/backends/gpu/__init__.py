@@ -1,8 +1,8 @@
 """Kernels for CUDA: how those of `kernels/*.cu` are called, in one module for each family.
 
 An operation's formula stays what defines it. The modules of this package have for some formulas a function of the same
-name that computes the same in one launch or a few. It gets the namespace `xp` of CUDA devices, then raw arrays, and gives
-None where they are not for it.
+name that computes the same in one launch or a few. It gets the namespace `xp` of CUDA devices, then raw arrays, and
+gives None where they are not for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 def floats_only(function: Callable) -> Callable:
-    """The function for arrays of floating-point numbers; it gives None where the first has another dtype or is empty."""
+    """The function for arrays of floating-point numbers; it gives None where the first is of others, 0-d or empty."""
 
     @functools.wraps(function)
     def checked(xp: Any, x: Any, *rest: Any) -> Any:
@@ -61,9 +61,9 @@ def power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def instance(function: str, *dtypes: Any) -> str:
-    """The instance of a kernel's template for dtypes."""
-    return f"{function}<{', '.join(C_TYPES[d.name] for d in dtypes)}>"
+def instance(function: str, *types: Any) -> str:
+    """The instance of a kernel's template for types: dtypes, or names of the source's own."""
+    return f"{function}<{', '.join(t if isinstance(t, str) else C_TYPES[t.name] for t in types)}>"
 
 
 def _argument(value: Any) -> Any:

@@ -1,0 +1,91 @@
+"""Steps of optimizers, norms and scaling over many tensors at once: `kernels/optim.cu`.
+
+Lists are of contiguous arrays of one floating-point dtype and one device, corresponding ones of one shape.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import FLOATS, THREADS, instance, wide
+
+Arrays = Sequence[Any]
+CHUNK = 16 * THREADS  # elements of a block, as in kernels/optim.cu
+
+
+def suits(*lists: Arrays) -> bool:
+    """Whether the arrays are as these kernels need them."""
+    first = lists[0][0]
+    return first.dtype.name in FLOATS and all(
+        a.dtype == first.dtype and a.flags.c_contiguous and a.device == first.device and a.shape == like.shape
+        for arrays in lists
+        for a, like in zip(arrays, lists[0], strict=True)
+    )
+
+
+def _launch(xp: Any, function: str, lists: Sequence[Arrays], *args: Any, by_tensor: bool = False) -> None:
+    """Launch a kernel on a table of tensors, with a block for each CHUNK elements of a tensor, or for each tensor."""
+    first = lists[0][0]
+    addresses = tuple(a.data.ptr for arrays in lists for a in arrays)
+    table, blocks = _table(xp, first.device.id, tuple(a.size for a in lists[0]), addresses)
+    count = len(lists[0])
+    grid = count if by_tensor else blocks
+    if grid:
+        xp.kernel("optim", function)((grid,), (THREADS,), (table, np.int64(count), *args))
+
+
+@functools.lru_cache(
+    256
+)  # addresses stay the same from step to step, as far as the pool of memory gives the same blocks
+def _table(xp: Any, device: int, sizes: tuple[int, ...], addresses: tuple[int, ...]) -> tuple[Any, int]:
+    """The table of tensors on the device, and the number of blocks."""
+    first = np.cumsum([0, *(-(-n // CHUNK) for n in sizes)])
+    return xp.asarray(np.concatenate((first, sizes, addresses)).astype(np.int64)), int(first[-1])
+
+
+def sgd(
+    xp: Any, params: Arrays, grads: Arrays, buffers: Arrays | None, lr: float, momentum: float, dampening: float,
+    decay: float, nesterov: bool, maximize: bool, fresh: bool,
+) -> None:  # fmt: skip
+    """One step of SGD, in place; `fresh` says that the momentum buffers hold nothing yet."""
+    lists = (params, grads) if buffers is None else (params, grads, buffers)
+    settings = map(float, (lr, momentum if buffers is not None else 0, dampening, decay))
+    _launch(xp, instance("sgd", params[0].dtype), lists, *settings, nesterov, maximize, fresh)
+
+
+def adam(
+    xp: Any, params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, greatest: Arrays | None, step: int,
+    lr: float, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool, maximize: bool,
+) -> None:  # fmt: skip
+    """Step number `step` (from 1) of Adam or, `decoupled`, AdamW, in place; `greatest` is for amsgrad."""
+    lists = [params, grads, means, squares, *([] if greatest is None else [greatest])]
+    # m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) = scale / lr · m / (sqrt(v) + root · eps)
+    root = math.sqrt(1 - beta2**step)
+    settings = map(float, (lr, beta1, beta2, eps * root, decay, lr * root / (1 - beta1**step)))
+    flags = decoupled, greatest is not None, maximize
+    _launch(xp, instance("adam", params[0].dtype), lists, *settings, *flags)
+
+
+_NORMS = {1.0: "absolute", 2.0: "square", math.inf: "greatest"}
+
+
+def norms(xp: Any, arrays: Arrays, order: float = 2.0) -> Any:
+    """A vector of the norms of arrays, of order 1, 2 or infinity; float32 for half precision."""
+    dtype = arrays[0].dtype
+    by = _NORMS[float(order)]
+    blocks = xp.empty(sum(-(-a.size // CHUNK) for a in arrays), dtype=wide(dtype))
+    found = xp.empty(len(arrays), dtype=wide(dtype))
+    _launch(xp, instance("block_norms", by, dtype), [arrays], blocks)
+    _launch(xp, instance("tensor_norms", by, dtype), [arrays], blocks, found, by_tensor=True)
+    return xp.sqrt(found) if by == "square" else found
+
+
+def rescale(xp: Any, arrays: Arrays, factor: Any) -> None:
+    """Multiply arrays, in place, by a number on the device if that is less than 1 (or NaN)."""
+    dtype = arrays[0].dtype
+    _launch(xp, instance("rescale", dtype), [arrays], xp.asarray(factor, dtype=wide(dtype)))

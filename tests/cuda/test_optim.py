@@ -1,0 +1,96 @@
+"""Steps of optimizers over many tensors in one launch, norms and clipping, against NumPy's formulas."""
+
+import numpy as np
+import pytest
+
+from gradcu import backends
+from gradcu.backends.gpu import optim
+from tests.cuda.test_lines import DTYPES, close, every_dtype, raw
+
+SHAPES = [(3,), (5, 7), (4097,), (2, 2, 2), (9000,)]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def xp(cupy):
+    return backends.cuda()
+
+
+def arrays(xp, dtype, positive=False):
+    """Arrays of several sizes on the device, and the same numbers in double precision."""
+    made = [RNG.standard_normal(s).astype(raw(dtype)) for s in SHAPES]
+    made = [abs(a) for a in made] if positive else made
+    return [xp.asarray(a) for a in made], [a.astype("f8") for a in made]
+
+
+def all_close(got, want, dtype):
+    for a, b in zip(got, want, strict=True):
+        close(a, b, dtype, 4)
+
+
+@every_dtype
+@pytest.mark.parametrize("momentum", [0, 0.9])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_sgd(xp, dtype, momentum, nesterov, fresh):
+    (p, p64), (g, g64), (b, b64) = (arrays(xp, dtype) for _ in range(3))
+    optim.sgd(xp, p, g, b if momentum else None, 0.1, momentum, 0.25, 0.01, nesterov, True, fresh)
+    for i, (q, h, m) in enumerate(zip(p64, g64, b64)):
+        h = -h + 0.01 * q
+        if momentum:
+            b64[i] = m = h if fresh else momentum * m + 0.75 * h
+            h = h + momentum * m if nesterov else m
+        p64[i] = q - 0.1 * h
+    all_close(p, p64, dtype)
+    all_close(b, b64, dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam(xp, dtype, decoupled, amsgrad):
+    (p, p64), (g, g64), (m, m64) = (arrays(xp, dtype) for _ in range(3))
+    (v, v64), (w, w64) = (arrays(xp, dtype, positive=True) for _ in range(2))
+    optim.adam(xp, p, g, m, v, w if amsgrad else None, 3, 0.1, 0.9, 0.99, 1e-3, 0.02, decoupled, False)
+    for i, (q, h) in enumerate(zip(p64, g64)):
+        if decoupled:
+            q = q * (1 - 0.1 * 0.02)
+        else:
+            h = h + 0.02 * q
+        m64[i] = 0.9 * m64[i] + 0.1 * h
+        v64[i] = 0.99 * v64[i] + 0.01 * h * h
+        w64[i] = np.maximum(w64[i], v64[i]) if amsgrad else w64[i]
+        second = w64[i] if amsgrad else v64[i]
+        p64[i] = q - 0.1 * (m64[i] / (1 - 0.9**3)) / (np.sqrt(second / (1 - 0.99**3)) + 1e-3)
+    for got, want in ((p, p64), (m, m64), (v, v64), (w, w64)):
+        all_close(got, want, dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("order", [1, 2, np.inf])
+def test_norms(xp, dtype, order):
+    x, x64 = arrays(xp, dtype)
+    found = optim.norms(xp, x, order)
+    exact = "float64" if dtype == "float64" else "float32"
+    assert found.dtype == exact
+    close(found, np.array([np.linalg.norm(a.ravel(), order) for a in x64]), exact, 4)
+
+
+@every_dtype
+def test_rescale(xp, dtype):
+    x, x64 = arrays(xp, dtype)
+    optim.rescale(xp, x, 1.5)
+    all_close(x, x64, dtype)
+    optim.rescale(xp, x, 0.5)
+    all_close(x, [a * 0.5 for a in x64], dtype)
+    optim.rescale(xp, x, np.nan)
+    assert all(np.isnan(a.get().astype("f8")).all() for a in x)
+
+
+def test_what_suits(xp):
+    x = xp.ones((3, 2))
+    assert optim.suits([x, x], [x, x])
+    assert not optim.suits([x.T])
+    assert not optim.suits([x, x.astype("f4")])
+    assert not optim.suits([x.astype("i4")])
+    assert set(DTYPES) == set(optim.FLOATS)
