@@ -31,6 +31,10 @@ TYPES = {
     "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
     "optim": dict.fromkeys(("sgd", "adam", "rescale"), FLOATS)
     | dict.fromkeys(("block_norms", "tensor_norms"), combinations(("absolute", "square", "greatest"), FLOATS)),
+    "windows": dict.fromkeys(
+        ("max_pool", "pool_scatter", "pool_gather"), combinations(FLOATS, ("unsigned char", "int"))
+    )
+    | dict.fromkeys(("window_sum", "window_spread", "im2col", "col2im"), FLOATS),
     "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
 }
 
