@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
-from .gpu import C_TYPES, instance, per_element
+from . import gpu
+from .gpu import instance, per_element
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -442,28 +443,31 @@ class RandomSource:
     def __init__(self, seed: int, position: int = 0) -> None:
         self.seed, self.position = seed, position
 
-    def _drawn(self, function: str, shape: Any, dtype: Any, *extra: int) -> Any:
+    def _drawn(self, function: str, shape: Any, dtype: Any, per_block: int, *extra: Any) -> Any:
         x = cp.empty(() if shape is None else shape, dtype=dtype)
-        per_block = 4 if x.itemsize == 4 else 2
         blocks = -(-x.size // per_block)
         if blocks:
-            draw = kernel("random", f"{function}<{C_TYPES[x.dtype.name]}>")
-            numbers = (np.int64(x.size), *(np.uint64(v % (1 << 64)) for v in (self.seed, self.position, *extra)))
-            draw((-(-blocks // 256),), (256,), (x, *numbers))
+            seed, position = (np.uint64(v % (1 << 64)) for v in (self.seed, self.position))
+            per_element(_this, "random", instance(function, x.dtype), blocks, x, x.size, seed, position, *extra)
             self.position += blocks
         return x
 
     def random(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("uniform", shape, dtype)
+        return self._drawn("uniform", shape, dtype, _per_block(dtype))
 
     def standard_normal(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("normal", shape, dtype)
+        return self._drawn("normal", shape, dtype, _per_block(dtype))
 
     def standard_exponential(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("exponential", shape, dtype)
+        return self._drawn("exponential", shape, dtype, _per_block(dtype))
 
     def integers(self, low: int, high: int, shape: Any = None, dtype: Any = "int64", endpoint: bool = False) -> Any:
-        return self._drawn("integers", shape, "int64", low, high + endpoint - low).astype(dtype, copy=False)
+        limits = (np.uint64(v % (1 << 64)) for v in (low, high + endpoint - low))
+        return self._drawn("integers", shape, "int64", 2, *limits).astype(dtype, copy=False)
+
+    def noise(self, shape: Any, dtype: Any, keep: float, scale: float) -> Any:
+        """`scale` with probability `keep`, else zero."""
+        return self._drawn("noise", shape, dtype, 4, np.float32(keep), np.float64(scale))
 
     def permutation(self, n: int) -> Any:
         return cp.argsort(self.random(n))
@@ -472,6 +476,18 @@ class RandomSource:
         """Rarer distributions are CuPy's, from a seed that is drawn here."""
         bits = cp.random.Philox4x3210(int(self.integers(0, 1 << 32)))
         return getattr(cp.random.Generator(bits), name)
+
+
+def _per_block(dtype: Any) -> int:
+    """How many numbers of a dtype a block of Philox gives."""
+    return 16 // np.dtype(dtype).itemsize
+
+
+def dropout_noise(source: RandomSource, shape: Any, dtype: Any, keep: float, scale: float) -> Any:
+    """What dropout multiplies by: `scale` with probability `keep`, else zero."""
+    if dtype.name in gpu.FLOATS:
+        return source.noise(shape, dtype, keep, scale)
+    return (source.random(shape, "float32") < keep) * dtype.type(scale)
 
 
 def random_source(seed: int, state: Any = None) -> RandomSource:

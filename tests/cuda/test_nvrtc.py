@@ -26,7 +26,7 @@ def combinations(*types):
 #: the types for which each kernel is compiled, by file
 TYPES = {
     "scatter": dict.fromkeys(("scatter", "scatter_in_order"), combinations(COMBINED, (*FLOATS, *INTEGERS))),
-    "random": {"uniform": REAL, "normal": REAL, "exponential": REAL, "integers": ("long long",)},
+    "random": {"uniform": REAL, "normal": REAL, "exponential": REAL, "integers": ("long long",), "noise": FLOATS},
     "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_backward", "log_softmax_backward"), FLOATS),
     "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
     "optim": dict.fromkeys(("sgd", "adam", "rescale"), FLOATS)
