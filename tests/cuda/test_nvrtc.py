@@ -35,6 +35,10 @@ TYPES = {
         ("max_pool", "pool_scatter", "pool_gather"), combinations(FLOATS, ("unsigned char", "int"))
     )
     | dict.fromkeys(("window_sum", "window_spread", "im2col", "col2im"), FLOATS),
+    "attention": dict.fromkeys(
+        ("attention", "attention_queries", "attention_keys"), combinations(FLOATS, ("1", "2", "4"))
+    ),
+    "rnn": dict.fromkeys(("lstm", "lstm_backward", "gru", "gru_backward"), FLOATS),
     "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
 }
 
