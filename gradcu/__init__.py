@@ -22,6 +22,7 @@ from .backends import (
 )
 from .backends.native import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .devices import (
+    OutOfMemoryError as OutOfMemoryError,
     device as device,
     get_default_device as get_default_device,
     set_default_device as set_default_device,

@@ -1,9 +1,9 @@
 // softmax and its logarithm along an axis of length n, and their vector-Jacobian products:
 //
-//     softmax               y_i = exp(x_i - m) / sum_j exp(x_j - m),          m = max_j x_j
-//     log_softmax           y_i = x_i - m - log(sum_j exp(x_j - m))
-//     softmax_backward      dx_i = y_i (g_i - sum_j g_j y_j)
-//     log_softmax_backward  dx_i = g_i - exp(y_i) sum_j g_j
+//     softmax        y_i = exp(x_i - m) / sum_j exp(x_j - m),          m = max_j x_j
+//     log_softmax    y_i = x_i - m - log(sum_j exp(x_j - m))
+//     softmax_x      dx_i = y_i (g_i - sum_j g_j y_j)
+//     log_softmax_x  dx_i = g_i - exp(y_i) sum_j g_j
 //
 // The array is (outer, n, inner): outer * inner lines of n elements, `inner` apart. A team of threads works on a line,
 // each on every size-th element of it.
@@ -46,7 +46,7 @@ template <class T> __global__ void log_softmax(const T *x, T *y, long long lines
 }
 
 template <class T>
-__global__ void softmax_backward(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
+__global__ void softmax_x(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
   WIDE dot = 0;
@@ -56,7 +56,7 @@ __global__ void softmax_backward(const T *g, const T *y, T *dx, long long lines,
 }
 
 template <class T>
-__global__ void log_softmax_backward(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
+__global__ void log_softmax_x(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
   WIDE sum = 0;

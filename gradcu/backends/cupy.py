@@ -11,6 +11,7 @@ import functools
 import math
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ import numpy as np
 from .. import backends as _settings, devices
 from . import gpu
 from .gpu import instance, per_element
+from .gpu.memory import Allocator
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -41,6 +43,8 @@ ndarray = cp.ndarray
 ufunc = cp.ufunc
 _bfloat16 = "bfloat16"
 _this: Any = sys.modules[__name__]
+allocator = Allocator(cp)
+allocator.install()
 
 
 def __getattr__(name: str) -> Any:
@@ -381,7 +385,21 @@ def kernel(name: str, function: str) -> Any:
     folder = kernels()
     text = (folder / f"{name}.cu").read_text(encoding="utf-8")
     module = cp.RawModule(code=text, options=("-std=c++17", f"-I{folder}"), name_expressions=(function,))
-    return module.get_function(function)
+    start = time.perf_counter()
+    found = module.get_function(function)
+    if time.perf_counter() - start > 0.5:
+        _tell_of_compiling()
+    return found
+
+
+@functools.cache
+def _tell_of_compiling() -> None:
+    """Say, once, why the first steps of a program are slow."""
+    print(
+        "gradcu compiles CUDA kernels when they are first used, and CuPy keeps them on disk for the next time; "
+        "gradcu.cuda.warmup() compiles them ahead.",
+        file=sys.stderr,
+    )
 
 
 def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:

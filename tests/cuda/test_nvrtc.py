@@ -1,11 +1,11 @@
 """NVRTC compiles the kernels of this project, generated and written, for each architecture, without a GPU."""
 
-import itertools
 import re
 from pathlib import Path
 
 import pytest
 
+from gradcu.backends.gpu.instances import INSTANCES
 from tests.cuda import hostcupy
 from tests.cuda.nvrtc import ARCHITECTURES
 
@@ -13,45 +13,15 @@ KERNELS = Path(__file__).parents[2] / "kernels"
 ELF = b"\x7fELF"
 
 
-REAL = ("float", "double")
-FLOATS = ("__half", "__nv_bfloat16", *REAL)
-INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
-COMBINED = ("add", "multiply", "maximum", "minimum")
-
-
-def combinations(*types):
-    return [", ".join(chosen) for chosen in itertools.product(*types)]
-
-
-#: the types for which each kernel is compiled, by file
-TYPES = {
-    "scatter": dict.fromkeys(("scatter", "scatter_in_order"), combinations(COMBINED, (*FLOATS, *INTEGERS))),
-    "random": {"uniform": REAL, "normal": REAL, "exponential": REAL, "integers": ("long long",), "noise": FLOATS},
-    "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_backward", "log_softmax_backward"), FLOATS),
-    "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
-    "optim": dict.fromkeys(("sgd", "adam", "rescale"), FLOATS)
-    | dict.fromkeys(("block_norms", "tensor_norms"), combinations(("absolute", "square", "greatest"), FLOATS)),
-    "windows": dict.fromkeys(
-        ("max_pool", "pool_scatter", "pool_gather"), combinations(FLOATS, ("unsigned char", "int"))
-    )
-    | dict.fromkeys(("window_sum", "window_spread", "im2col", "col2im"), FLOATS),
-    "attention": dict.fromkeys(
-        ("attention", "attention_queries", "attention_keys"), combinations(FLOATS, ("1", "2", "4"))
-    ),
-    "rnn": dict.fromkeys(("lstm", "lstm_backward", "gru", "gru_backward"), FLOATS),
-    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
-}
-
-
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("path", sorted(KERNELS.glob("*.cu")), ids=lambda path: path.stem)
 def test_written_kernels(compiler, path, arch):
-    functions = TYPES[path.stem]
+    functions = INSTANCES[path.stem]
     names = [f"{function}<{ctype}>" for function, ctypes in functions.items() for ctype in ctypes]
     binary = compiler.compile_source(path, arch, options=("-std=c++17",), name_expressions=names)
     assert binary.startswith(ELF)
     for function in re.findall(r"__global__\s+void\s+(\w+)", path.read_text()):
-        assert function in functions, f"say in TYPES for which types {path.name} is to give {function}"
+        assert function in functions, f"say in gpu/instances.py for which types {path.name} is to give {function}"
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -35,10 +35,10 @@ def log_softmax(xp: Any, x: Any, axis: int) -> Any:
 @floats_only
 def softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     """The gradient of x, from that of `out = softmax(x)`."""
-    return _by_line(xp, "softmax_backward", axis, g, out)
+    return _by_line(xp, "softmax_x", axis, g, out)
 
 
 @floats_only
 def log_softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     """The gradient of x, from that of `out = log_softmax(x)`."""
-    return _by_line(xp, "log_softmax_backward", axis, g, out)
+    return _by_line(xp, "log_softmax_x", axis, g, out)
