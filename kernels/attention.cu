@@ -61,6 +61,7 @@ template <class W> struct Tile {
 // The products of ROWS rows, of which `row` is the first, with one row.
 template <class W> __device__ void dots(const Tile<W> &rows, int row, const W *other, W (&out)[ROWS]) {
   for (int r = 0; r < ROWS; r++) out[r] = 0;
+#pragma unroll 4
   for (int e = 0; e < rows.width; e++)
     for (int r = 0; r < ROWS; r++) out[r] += rows.row(row + r)[e] * other[e];
 }
@@ -68,6 +69,7 @@ template <class W> __device__ void dots(const Tile<W> &rows, int row, const W *o
 // sum += the sum over the tile's rows of weight times row, where lane l has the weight of row l.
 template <class W, int WIDTH> __device__ void accumulate(W (&sum)[WIDTH], W weight, const Tile<W> &tile) {
   const int lane = threadIdx.x % 32;
+#pragma unroll 4
   for (int j = 0; j < TILE; j++) {
     const W w = __shfl_sync(WARP, weight, j);
 #pragma unroll

@@ -1,8 +1,8 @@
 // Normalisation (layer, batch, group, instance, root mean square) and its gradients:
 //
-//     normalize             y = xhat w + b,    xhat = (x - mean) scale,    scale = 1 / sqrt(mean (x - mean)^2 + eps)
-//     normalize_backward    dx = scale (h - mean h - xhat mean(h xhat)),   h = g w
-//     normalize_parameters  dw = sum g xhat,   db = sum g,                 over the elements that share a weight
+//     standardize          y = xhat w + b,    xhat = (x - mean) scale,    scale = 1 / sqrt(mean (x - mean)^2 + eps)
+//     standardize_x        dx = scale (h - mean h - xhat mean(h xhat)),   h = g w
+//     standardize_weights  dw = sum g xhat,   db = sum g,                 over the elements that share a weight
 //
 // Means are over a line of n elements; without `center` (root mean square) mean is 0, and "mean h" is left out.
 //
@@ -27,7 +27,7 @@ struct Layout {
 #define EACH(i) for (long long i = team.rank; i < count; i += team.size)
 
 template <class T>
-__global__ void normalize(
+__global__ void standardize(
     const T *x, const T *w, const T *b, T *y, WIDE *means, WIDE *scales, LAYOUT, double eps, bool center
 ) {
   const Layout layout = {lines, n, length, step, groups, per};
@@ -52,7 +52,7 @@ __global__ void normalize(
 }
 
 template <class T>
-__global__ void normalize_backward(
+__global__ void standardize_x(
     const T *g, const T *x, const T *w, const WIDE *means, const WIDE *scales, T *dx, LAYOUT, bool center
 ) {
   const Layout layout = {lines, n, length, step, groups, per};
@@ -78,7 +78,7 @@ __global__ void normalize_backward(
 // Here a team works on one weight, and its `line` is the number of that; a weight's elements are `each` in a row of
 // every groups-th line.
 template <class T>
-__global__ void normalize_parameters(
+__global__ void standardize_weights(
     const T *g, const T *x, const WIDE *means, const WIDE *scales, T *dw, T *db, LAYOUT
 ) {
   const Layout layout = {lines, n, length, step, groups, per};

@@ -315,6 +315,8 @@ def matmul(x: Any, y: Any) -> Any:
         return matmul(x, y[:, None])[..., 0]
     if x.ndim == 1:
         return matmul(x[None, :], y)[..., 0, :]
+    if y.ndim == 2 < x.ndim and x.flags.c_contiguous:  # rows of all the batch, in one product
+        return matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: the last length of {x.shape} must be the last but one of {y.shape}")
     return _gemm_batched(x, y)

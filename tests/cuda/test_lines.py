@@ -83,6 +83,8 @@ NORMS = {  # shape, axes, shape of the weights
     "group": ((2, 3, 2, 9), (2, 3), (1, 3, 2, 1)),
     "instance": ((2, 3, 4, 5), (2, 3), (1, 3, 1, 1)),
     "long": ((2, 600), (1,), (1, 600)),
+    "one channel": ((3, 1, 4), (0, 2), (1, 1, 1)),
+    "one group": ((3, 1, 4, 5), (2, 3), (1, 1, 4, 1)),
 }
 
 
@@ -95,7 +97,7 @@ def test_norms(xp, schedule, dtype, kind, center):
     (x, x64), (w, w64), (b, b64), (g, g64) = (some(dtype, *s) for s in (shape, (count,), (count,), shape))
     x, x64 = (x + 3).astype(raw(dtype)), (x + 3).astype(raw(dtype)).astype("f8")
     on = [xp.asarray(a) for a in (x, w, b, g)]
-    out, mean, scale = norm.normalize(xp, *on[:3], axes, affine, 1e-3, center)
+    out, mean, scale = norm.standardize(xp, *on[:3], axes, affine, 1e-3, center)
     want_mean = x64.mean(axes, keepdims=True) if center else np.zeros_like(x64.mean(axes, keepdims=True))
     want_scale = 1 / np.sqrt(((x64 - want_mean) ** 2).mean(axes, keepdims=True) + 1e-3)
     normal = (x64 - want_mean) * want_scale
@@ -104,7 +106,8 @@ def test_norms(xp, schedule, dtype, kind, center):
     close(mean, want_mean, exact)
     close(scale, want_scale, exact)
     close(out, normal * w64.reshape(affine) + b64.reshape(affine), dtype, 4)
-    dx, dw, db = norm.normalize_backward(xp, on[3], (True,) * 3, on[0], on[1], axes, affine, center, mean, scale)
+    grads = [on[3], None, None]
+    dx, dw, db = norm.vjp(xp, grads, (True,) * 3, *on[:2], (count,), axes, affine, center, (mean, scale))
     shared = tuple(i for i, n in enumerate(affine) if n == 1)
     h = g64 * w64.reshape(affine)
     want = h - normal * (h * normal).mean(axes, keepdims=True)
@@ -116,11 +119,20 @@ def test_norms(xp, schedule, dtype, kind, center):
 
 def test_norm_without_weights(xp):
     x = xp.asarray(RNG.standard_normal((3, 8)))
-    out, mean, scale = norm.normalize(xp, x, None, None, (1,), (1, 8), 0.0, True)
+    out, mean, scale = norm.standardize(xp, x, None, None, (1,), (1, 8), 0.0, True)
     np.testing.assert_allclose(out.get(), ((x - mean) * scale).get(), atol=1e-14)
-    dx, dw, db = norm.normalize_backward(xp, x, (True, False, False), x, None, (1,), (1, 8), True, mean, scale)
+    g = [x, None, None]
+    dx, dw, db = norm.vjp(xp, g, (True, False, False), x, None, None, (1,), (1, 8), True, (mean, scale))
     assert dw is db is None
     assert abs(dx.get().sum(1)).max() < 1e-13
+
+
+def test_norms_that_are_left_to_the_formula(xp):
+    x = xp.ones((2, 3, 4, 5))
+    for axes, affine in (((1, 3), (1, 3, 1, 5)), ((2, 3), (2, 1, 1, 1)), ((0, 2, 3), (2, 1, 1, 1))):
+        assert norm.standardize(xp, x, None, None, axes, affine, 0.0, True) is None
+    g = [None, None, x]
+    assert norm.vjp(xp, g, (True,) * 3, x, None, None, (3,), (1, 1, 1, 5), True, (x, x)) is None
 
 
 @every_dtype
@@ -128,29 +140,27 @@ def test_norm_without_weights(xp):
 def test_cross_entropy(xp, schedule, dtype, shape):
     places = (shape[0], *shape[2:])
     (x, x64), (s, s64), (g, g64) = (some(dtype, *n) for n in (shape, places, places))
+    s, s64 = np.expand_dims(s, 1), np.expand_dims(s64, 1)
     classes = RNG.integers(0, shape[1], places)
-    losses, z = cross_entropy.logit_loss(xp, *map(xp.asarray, (x, classes, s)))
+    on = [xp.asarray(a) for a in (x, classes, s)]
     log_p = log_softmax(x64, 1)
     at = np.expand_dims(classes, 1)
-    picked = np.take_along_axis(log_p, at, 1)[:, 0]
-    exact = "float64" if dtype == "float64" else "float32"
-    close(losses, -picked * s64, exact, 4)
-    for one, one64 in ((g, g64), (g.flat[0], g64.flat[0])):
-        dx = cross_entropy.logit_loss_backward(xp, xp.asarray(one), *map(xp.asarray, (x, classes, s)), z)
-        one_hot = np.zeros(shape)
-        np.put_along_axis(one_hot, at, 1, 1)
-        close(dx, np.expand_dims(one64 * s64, 1) * (np.exp(log_p) - one_hot), dtype, 4)
+    want = -(np.take_along_axis(log_p, at, 1) * s64)[:, 0]
+    close(cross_entropy.cross_entropy(xp, *on, False), want, dtype, 4)
+    close(cross_entropy.cross_entropy(xp, *on, True), want.sum(), dtype, 40)
+    one_hot = np.zeros(shape)
+    np.put_along_axis(one_hot, at, 1, 1)
+    for total, one, one64 in ((False, g, np.expand_dims(g64, 1)), (True, g.flat[0], g64.flat[0])):
+        dx = cross_entropy.cross_entropy_x(xp, xp.asarray(one), *on, total)
+        close(dx, one64 * s64 * (np.exp(log_p) - one_hot), dtype, 4)
 
 
 def test_cross_entropy_of_a_class_that_is_not_there(xp):
-    x, shares = xp.zeros((3, 2)), xp.ones(3)
-    losses, _ = cross_entropy.logit_loss(xp, x, xp.asarray([0, 2, -1]), shares)
+    losses = cross_entropy.cross_entropy(xp, xp.zeros((3, 2)), xp.asarray([0, 2, -1]), xp.ones((3, 1)), False)
     assert np.isnan(losses.get()).tolist() == [False, True, True]
 
 
 def test_ignored_targets_have_no_gradient_where_their_mean_is_nan(xp):
-    x, classes = xp.zeros((2, 3)), xp.asarray([0, 0])
-    shares = xp.asarray([np.nan, np.nan])
-    losses, z = cross_entropy.logit_loss(xp, x, classes, shares)
-    assert np.isnan(losses.get()).all()
-    assert not cross_entropy.logit_loss_backward(xp, xp.ones(()), x, classes, shares, z).get().any()
+    x, classes, shares = xp.zeros((2, 3)), xp.asarray([0, 0]), xp.asarray([[np.nan], [np.nan]])
+    assert np.isnan(cross_entropy.cross_entropy(xp, x, classes, shares, True).get())
+    assert not cross_entropy.cross_entropy_x(xp, xp.ones(()), x, classes, shares, True).get().any()

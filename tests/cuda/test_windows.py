@@ -75,13 +75,13 @@ def test_window_sum(xp, dtype, shape, kernel, stride, padding, dilation):
 def test_columns(xp, dtype, shape, kernel, stride, padding, dilation):
     window = kernel, stride, padding, dilation
     x, x64 = some(dtype, *shape)
-    columns = windows.unfold(xp, xp.asarray(x), *window)
+    columns = pool.unfold(xp, xp.asarray(x), *window)
     want = _unfold(host, x64, *window)
     np.testing.assert_array_equal(columns.get().astype("f8"), want)
     seen = windows.windows(shape[2:], positions(shape, *window), *window)
     other = windows.columns(xp, xp.asarray(x), seen, rows_first=True)
     np.testing.assert_array_equal(other.get().astype("f8"), want.swapaxes(0, 1))
-    folded = windows.fold(xp, columns, shape[2:], *window)
+    folded = pool.fold(xp, columns, shape[2:], *window)
     close(folded, _fold(host, want, shape[2:], *window), dtype, 30)
 
 

@@ -17,14 +17,14 @@ def _combined(*types: Iterable[str]) -> list[str]:
 _COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
 _NORMS = _combined(("absolute", "square", "greatest"), FLOATS)
 _CODES = _combined(FLOATS, ("unsigned char", "int"))
-#: heads of up to 64 features, and in single precision of up to 32 and 128
-_HEADS = [*_combined(FLOATS, ("2",)), "float, 1", "float, 4"]
+#: heads of up to 64 features, and in single precision of up to 128
+_HEADS = [*_combined(FLOATS, ("2",)), "float, 4"]
 
 #: by file and function, the arguments of the template
 INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     "attention": dict.fromkeys(("attention", "attention_queries", "attention_keys"), _HEADS),
-    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_backward"), FLOATS),
-    "norm": dict.fromkeys(("normalize", "normalize_backward", "normalize_parameters"), FLOATS),
+    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_x"), FLOATS),
+    "norm": dict.fromkeys(("standardize", "standardize_x", "standardize_weights"), FLOATS),
     "optim": {
         **dict.fromkeys(("sgd", "adam", "rescale"), FLOATS),
         **dict.fromkeys(("block_norms", "tensor_norms"), _NORMS),

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import floats_only, instance, per_element
-from .windows import Dims, windows
+from .windows import Dims, columns, folded, windows
 
 
 def _code_dtype(xp: Any, kernel: Dims) -> Any:
@@ -70,3 +70,27 @@ def window_spread(xp: Any, x: Any, size: Dims, kernel: Dims, stride: Dims, paddi
     seen = windows(size, x.shape[-d:], kernel, stride, padding, (1,) * d)
     per_element(xp, "windows", instance("window_spread", x.dtype), result.size, x, result, seen, result.size)
     return result
+
+
+def _positions(size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Dims:
+    """How many windows there are in each dimension, with padding on both sides."""
+    return tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
+    )
+
+
+@floats_only
+def unfold(xp: Any, x: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
+    """(N, C, ...) to columns (N, C * kernel elements, positions)."""
+    size = x.shape[2:]
+    out = _positions(size, kernel, stride, padding, dilation)
+    return columns(xp, x, windows(size, out, kernel, stride, padding, dilation))
+
+
+@floats_only
+def fold(xp: Any, x: Any, size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
+    """Columns (N, C * kernel elements, positions) added up to (N, C, *size)."""
+    size = tuple(size)
+    out = _positions(size, kernel, stride, padding, dilation)
+    assert math.prod(out) == x.shape[2]
+    return folded(xp, x, size, windows(size, out, kernel, stride, padding, dilation))

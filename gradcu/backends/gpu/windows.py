@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import numpy as np
 
-from . import floats_only, instance, per_element
+from . import instance, per_element
 
 Dims = tuple[int, ...]
 
@@ -26,13 +25,6 @@ def windows(size: Dims, out: Dims, kernel: Dims, stride: Dims, padding: Dims, di
         (three(size, 1), three(out, 1), three(kernel, 1), three(stride, 1), three(padding, 0), three(dilation, 1)),
         dtype=_STRUCT,
     )[()]
-
-
-def _positions(size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Dims:
-    """How many windows there are in each dimension, with padding on both sides."""
-    return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
-    )
 
 
 def columns(xp: Any, x: Any, seen: Any, rows_first: bool = False) -> Any:
@@ -55,20 +47,3 @@ def folded(xp: Any, x: Any, size: Dims, seen: Any) -> Any:
     name = instance("col2im", x.dtype)
     per_element(xp, "windows", name, result.size, x, result, seen, n, channels, False, result.size)
     return result
-
-
-@floats_only
-def unfold(xp: Any, x: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
-    """(N, C, ...) to columns (N, C * kernel elements, positions)."""
-    size = x.shape[2:]
-    out = _positions(size, kernel, stride, padding, dilation)
-    return columns(xp, x, windows(size, out, kernel, stride, padding, dilation))
-
-
-@floats_only
-def fold(xp: Any, x: Any, size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
-    """Columns (N, C * kernel elements, positions) added up to (N, C, *size)."""
-    size = tuple(size)
-    out = _positions(size, kernel, stride, padding, dilation)
-    assert math.prod(out) == x.shape[2]
-    return folded(xp, x, size, windows(size, out, kernel, stride, padding, dilation))
