@@ -1,9 +1,8 @@
 // Steps of optimizers, norms and scaling over many tensors in one launch each.
 //
-//     sgd     g += decay p;  b = momentum b + (1 - dampening) g  (the first b is g);  p -= lr (nesterov ? g + momentum b : b)
-//     adam    g += decay p  (decoupled: p -= lr decay p);  m += (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
-//             p -= scale m / (sqrt(v) + eps),  with scale and eps corrected for the count of steps, and of v the greatest
-//             so far with amsgrad
+//     sgd     g = sign gradient + decay p;  b = momentum b + fresh g;  p -= lr (nesterov ? g + momentum b : b)
+//     adam    g = sign gradient + decay p;  m += (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
+//             p = shrink p - scale m / (sqrt(v) + eps);  of v the greatest so far, with amsgrad
 //     norms   of each tensor the sum of |x|, the sum of x^2 or the greatest |x|: first of each block, then of each tensor
 //     rescale x *= min(1, factor)
 //
@@ -13,6 +12,7 @@
 //     size[count]
 //     address[...][count]   of the parameters, the gradients, ...
 //
+// and numbers of their own (fresh; scale and eps, which know the count of steps) in another, each[...][count].
 // Sums are taken in a fixed order, so results are the same in every run.
 
 #include "common.cuh"
@@ -46,8 +46,8 @@ struct Table {
 
 template <class T>
 __global__ void sgd(
-    const long long *numbers, long long count, double lr, double momentum, double dampening, double decay,
-    bool nesterov, bool maximize, bool fresh
+    const long long *numbers, long long count, const double *each, double lr, double momentum, double decay, double sign,
+    bool nesterov
 ) {
   const Table table(numbers, count);
   const long long t = table.tensor();
@@ -55,9 +55,9 @@ __global__ void sgd(
   const T *gradient = table.array<T>(1, t);
   EACH(i, table, t) {
     const WIDE own = wide(p[i]);
-    WIDE g = (maximize ? -wide(gradient[i]) : wide(gradient[i])) + WIDE(decay) * own;
+    WIDE g = WIDE(sign) * wide(gradient[i]) + WIDE(decay) * own;
     if (momentum) {
-      const WIDE next = fresh ? g : WIDE(momentum) * wide(b[i]) + WIDE(1 - dampening) * g;
+      const WIDE next = WIDE(momentum) * wide(b[i]) + WIDE(each[t]) * g;
       b[i] = narrow<T>(next);
       g = nesterov ? g + WIDE(momentum) * next : next;
     }
@@ -67,18 +67,17 @@ __global__ void sgd(
 
 template <class T>
 __global__ void adam(
-    const long long *numbers, long long count, double lr, double beta1, double beta2, double eps, double decay,
-    double scale, bool decoupled, bool amsgrad, bool maximize
+    const long long *numbers, long long count, const double *each, double beta1, double beta2, double decay,
+    double shrink, double sign, bool amsgrad
 ) {
   const Table table(numbers, count);
   const long long t = table.tensor();
   T *p = table.array<T>(0, t), *m = table.array<T>(2, t), *v = table.array<T>(3, t);
   T *greatest = amsgrad ? table.array<T>(4, t) : nullptr;
   const T *gradient = table.array<T>(1, t);
+  const WIDE scale = each[t], eps = each[count + t];
   EACH(i, table, t) {
-    WIDE own = wide(p[i]), g = maximize ? -wide(gradient[i]) : wide(gradient[i]);
-    if (decoupled) own *= WIDE(1 - lr * decay);
-    else g += WIDE(decay) * own;
+    const WIDE own = wide(p[i]), g = WIDE(sign) * wide(gradient[i]) + WIDE(decay) * own;
     const WIDE mean = wide(m[i]) + WIDE(1 - beta1) * (g - wide(m[i]));
     WIDE square = WIDE(beta2) * wide(v[i]) + WIDE(1 - beta2) * g * g;
     m[i] = narrow<T>(mean);
@@ -87,7 +86,7 @@ __global__ void adam(
       square = maximum::of(square, wide(greatest[i]));
       greatest[i] = narrow<T>(square);
     }
-    p[i] = narrow<T>(own - WIDE(scale) * mean / (sqrt(square) + WIDE(eps)));
+    p[i] = narrow<T>(WIDE(shrink) * own - scale * mean / (sqrt(square) + eps));
   }
 }
 

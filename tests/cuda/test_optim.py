@@ -31,37 +31,33 @@ def all_close(got, want, dtype):
 @every_dtype
 @pytest.mark.parametrize("momentum", [0, 0.9])
 @pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("fresh", [False, True])
-def test_sgd(xp, dtype, momentum, nesterov, fresh):
+def test_sgd(xp, dtype, momentum, nesterov):
     (p, p64), (g, g64), (b, b64) = (arrays(xp, dtype) for _ in range(3))
-    optim.sgd(xp, p, g, b if momentum else None, 0.1, momentum, 0.25, 0.01, nesterov, True, fresh)
-    for i, (q, h, m) in enumerate(zip(p64, g64, b64)):
+    fresh = [1, 0.75, 0.5, 1, 0.25]
+    optim.sgd(xp, p, g, b if momentum else None, fresh, 0.1, momentum, 0.01, -1, nesterov)
+    for i, (q, h) in enumerate(zip(p64, g64)):
         h = -h + 0.01 * q
         if momentum:
-            b64[i] = m = h if fresh else momentum * m + 0.75 * h
-            h = h + momentum * m if nesterov else m
+            b64[i] = momentum * b64[i] + fresh[i] * h
+            h = h + momentum * b64[i] if nesterov else b64[i]
         p64[i] = q - 0.1 * h
     all_close(p, p64, dtype)
     all_close(b, b64, dtype)
 
 
 @every_dtype
-@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("amsgrad", [False, True])
-def test_adam(xp, dtype, decoupled, amsgrad):
+def test_adam(xp, dtype, amsgrad):
     (p, p64), (g, g64), (m, m64) = (arrays(xp, dtype) for _ in range(3))
     (v, v64), (w, w64) = (arrays(xp, dtype, positive=True) for _ in range(2))
-    optim.adam(xp, p, g, m, v, w if amsgrad else None, 3, 0.1, 0.9, 0.99, 1e-3, 0.02, decoupled, False)
+    scale, eps = [0.1, 0.2, 0.3, 0.4, 0.5], [1e-3, 1e-2, 0.1, 0.2, 0.3]
+    optim.adam(xp, p, g, m, v, w if amsgrad else None, scale, eps, 0.9, 0.99, 0.02, 0.75, -1)
     for i, (q, h) in enumerate(zip(p64, g64)):
-        if decoupled:
-            q = q * (1 - 0.1 * 0.02)
-        else:
-            h = h + 0.02 * q
+        h = -h + 0.02 * q
         m64[i] = 0.9 * m64[i] + 0.1 * h
         v64[i] = 0.99 * v64[i] + 0.01 * h * h
         w64[i] = np.maximum(w64[i], v64[i]) if amsgrad else w64[i]
-        second = w64[i] if amsgrad else v64[i]
-        p64[i] = q - 0.1 * (m64[i] / (1 - 0.9**3)) / (np.sqrt(second / (1 - 0.99**3)) + 1e-3)
+        p64[i] = 0.75 * q - scale[i] * m64[i] / (np.sqrt(w64[i] if amsgrad else v64[i]) + eps[i])
     for got, want in ((p, p64), (m, m64), (v, v64), (w, w64)):
         all_close(got, want, dtype)
 

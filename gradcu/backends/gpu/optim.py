@@ -15,6 +15,7 @@ import numpy as np
 from . import FLOATS, THREADS, instance, wide
 
 Arrays = Sequence[Any]
+Numbers = Sequence[float]
 CHUNK = 16 * THREADS  # elements of a block, as in kernels/optim.cu
 
 
@@ -49,26 +50,25 @@ def _table(xp: Any, device: int, sizes: tuple[int, ...], addresses: tuple[int, .
 
 
 def sgd(
-    xp: Any, params: Arrays, grads: Arrays, buffers: Arrays | None, lr: float, momentum: float, dampening: float,
-    decay: float, nesterov: bool, maximize: bool, fresh: bool,
+    xp: Any, params: Arrays, grads: Arrays, buffers: Arrays | None, fresh: Numbers, lr: float, momentum: float,
+    decay: float, sign: float, nesterov: bool,
 ) -> None:  # fmt: skip
-    """One step of SGD, in place; `fresh` says that the momentum buffers hold nothing yet."""
+    """One step of SGD, in place; a buffer becomes momentum * buffer + fresh * gradient, by its own `fresh`."""
     lists = (params, grads) if buffers is None else (params, grads, buffers)
-    settings = map(float, (lr, momentum if buffers is not None else 0, dampening, decay))
-    _launch(xp, instance("sgd", params[0].dtype), lists, *settings, nesterov, maximize, fresh)
+    each = xp.asarray([fresh], dtype="float64")
+    settings = map(float, (lr, momentum if buffers is not None else 0, decay, sign))
+    _launch(xp, instance("sgd", params[0].dtype), lists, each, *settings, nesterov)
 
 
 def adam(
-    xp: Any, params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, greatest: Arrays | None, step: int,
-    lr: float, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool, maximize: bool,
+    xp: Any, params: Arrays, grads: Arrays, means: Arrays, squares: Arrays, greatest: Arrays | None, scale: Numbers,
+    eps: Numbers, beta1: float, beta2: float, decay: float, shrink: float, sign: float,
 ) -> None:  # fmt: skip
-    """Step number `step` (from 1) of Adam or, `decoupled`, AdamW, in place; `greatest` is for amsgrad."""
+    """One step of Adam, in place; `greatest` is for amsgrad. Each parameter has its own `scale` and `eps`."""
     lists = [params, grads, means, squares, *([] if greatest is None else [greatest])]
-    # m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) = scale / lr · m / (sqrt(v) + root · eps)
-    root = math.sqrt(1 - beta2**step)
-    settings = map(float, (lr, beta1, beta2, eps * root, decay, lr * root / (1 - beta1**step)))
-    flags = decoupled, greatest is not None, maximize
-    _launch(xp, instance("adam", params[0].dtype), lists, *settings, *flags)
+    each = xp.asarray([scale, eps], dtype="float64")
+    settings = map(float, (beta1, beta2, decay, shrink, sign))
+    _launch(xp, instance("adam", params[0].dtype), lists, each, *settings, greatest is not None)
 
 
 _NORMS = {1.0: "absolute", 2.0: "square", math.inf: "greatest"}
