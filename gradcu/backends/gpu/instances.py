@@ -30,7 +30,7 @@ INSTANCES: dict[str, dict[str, Iterable[str]]] = {
         **dict.fromkeys(("block_norms", "tensor_norms"), _NORMS),
     },
     "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
-    "rnn": dict.fromkeys(("lstm", "lstm_backward", "gru", "gru_backward"), FLOATS),
+    "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
     "scatter": dict.fromkeys(("scatter", "scatter_in_order"), _COMBINED),
     "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), FLOATS),
     "windows": {

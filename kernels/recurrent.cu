@@ -1,10 +1,11 @@
-// One step of recurrent cells behind their matrix products, and the gradients. x and h are the gates from the input and
-// from the state, rows of 4 (LSTM) or 3 (GRU) parts of n elements; s is the logistic function.
+// Steps of recurrent cells behind their matrix products, and the gradients. Rows of gates have 4 (LSTM) or 3 (GRU) parts of
+// n elements; s is the logistic function. The LSTM's gates are the sums of those from the input and from the state; the
+// GRU has them apart, x and h.
 //
-//     lstm    i, f, g, o = s(x_i + h_i), s(x_f + h_f), tanh(x_g + h_g), s(x_o + h_o);   c' = f c + i g;   y = o tanh(c')
-//     gru     r, z = s(x_r + h_r), s(x_z + h_z);   m = tanh(x_m + r h_m);   y = m + z (state - m)
+//     step    i, f, g, o = s(gates_i), s(gates_f), tanh(gates_g), s(gates_o);    c' = f c + i g;    y = o tanh(c')
+//     gru     r, z = s(x_r + h_r), s(x_z + h_z);    m = tanh(x_m + r h_m);    y = m + z (state - m)
 //
-// The forward pass keeps the gates as they are after s and tanh, for the backward pass. One thread has one element of one
+// The backward pass of the LSTM takes s and tanh of the gates anew; the GRU keeps them. One thread has one element of one
 // sample.
 
 #include "common.cuh"
@@ -12,32 +13,28 @@
 template <class W> __device__ W s(W x) { return 1 / (1 + exp(-x)); }
 
 template <class T>
-__global__ void lstm(const T *x, const T *h, const T *c, T *y, T *next, T *gates, long long n, long long total) {
+__global__ void step(const T *gates, const T *c, T *y, T *next, long long n, long long total) {
   const long long at = thread(), row = at / n * 4 * n + at % n;
   if (at >= total) return;
-  const auto sum = [&](int part) { return wide(x[row + part * n]) + wide(h[row + part * n]); };
-  const WIDE i = s(sum(0)), f = s(sum(1)), g = tanh(sum(2)), o = s(sum(3));
-  const WIDE cell = f * wide(c[at]) + i * g;
+  const auto gate = [&](int part) { return wide(gates[row + part * n]); };
+  const WIDE cell = s(gate(1)) * wide(c[at]) + s(gate(0)) * tanh(gate(2));
   next[at] = narrow<T>(cell);
-  y[at] = narrow<T>(o * tanh(cell));
-  const WIDE kept[] = {i, f, g, o};
-  for (int part = 0; part < 4; part++) gates[row + part * n] = narrow<T>(kept[part]);
+  y[at] = narrow<T>(s(gate(3)) * tanh(cell));
 }
 
-// dy, dnext: of y and c', either may be missing; dgates: of x + h; dc: of c.
+// From the gradients of y and c' those of the gates and of c.
 template <class T>
-__global__ void lstm_backward(
-    const T *dy, const T *dnext, const T *gates, const T *c, const T *next, T *dgates, T *dc, long long n,
+__global__ void step_back(
+    const T *gates, const T *c, const T *next, const T *dy, const T *dnext, T *dgates, T *dc, long long n,
     long long total
 ) {
   const long long at = thread(), row = at / n * 4 * n + at % n;
   if (at >= total) return;
   const auto gate = [&](int part) { return wide(gates[row + part * n]); };
-  const WIDE i = gate(0), f = gate(1), g = gate(2), o = gate(3), t = tanh(wide(next[at]));
-  const WIDE out = dy ? wide(dy[at]) : WIDE(0);
-  const WIDE cell = (dnext ? wide(dnext[at]) : WIDE(0)) + out * o * (1 - t * t);
+  const WIDE i = s(gate(0)), f = s(gate(1)), g = tanh(gate(2)), o = s(gate(3)), t = tanh(wide(next[at]));
+  const WIDE cell = wide(dnext[at]) + wide(dy[at]) * o * (1 - t * t);
   const WIDE d[] = {cell * g * i * (1 - i), cell * wide(c[at]) * f * (1 - f), cell * i * (1 - g * g),
-                    out * t * o * (1 - o)};
+                    wide(dy[at]) * t * o * (1 - o)};
   for (int part = 0; part < 4; part++) dgates[row + part * n] = narrow<T>(d[part]);
   dc[at] = narrow<T>(cell * f);
 }
