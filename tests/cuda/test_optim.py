@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcu
 from gradcu import backends
 from gradcu.backends.gpu import optim
 from tests.cuda.test_lines import DTYPES, close, every_dtype, raw
@@ -90,3 +91,32 @@ def test_what_suits(xp):
     assert not optim.suits([x, x.astype("f4")])
     assert not optim.suits([x.astype("i4")])
     assert set(DTYPES) == set(optim.FLOATS)
+
+
+def optimizers():
+    nothing = {"lr": 0.1, "weight_decay": 0.01}
+    for settings in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}):
+        yield gradcu.optim.SGD, nothing | settings
+    for settings in ({}, {"amsgrad": True}, {"maximize": True}):
+        yield gradcu.optim.Adam, nothing | settings
+    yield gradcu.optim.AdamW, nothing
+
+
+@pytest.mark.parametrize(("kind", "settings"), list(optimizers()), ids=str)
+def test_optimizers_step_as_on_the_cpu_in_one_launch(xp, monkeypatch, kind, settings):
+    launched, kernel = [], xp.kernel
+    monkeypatch.setattr(xp, "kernel", lambda family, name: launched.append(name) or kernel(family, name))
+    start = [RNG.standard_normal(s) for s in SHAPES]
+    results = []
+    for device in ("cpu", "cuda"):
+        params = [gradcu.tensor(a, device=device, requires_grad=True) for a in start]
+        optimizer = kind(params, **settings)
+        for step in range(3):
+            for i, p in enumerate(params):
+                p.grad = None if step == i == 1 else (p.detach() - i) * (step + 1)
+            optimizer.step()
+        results.append([p.detach().cpu().numpy() for p in params])
+        assert all(s.device == p.device for p in params for s in optimizer.state[p].values() if s.ndim)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)
+    assert launched == [f"{'sgd' if kind is gradcu.optim.SGD else 'adam'}<double>"] * 3

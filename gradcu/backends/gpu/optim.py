@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,3 +89,25 @@ def rescale(xp: Any, arrays: Arrays, factor: Any) -> None:
     """Multiply arrays, in place, by a number on the device if that is less than 1 (or NaN)."""
     dtype = arrays[0].dtype
     _launch(xp, instance("rescale", dtype), [arrays], xp.asarray(factor, dtype=wide(dtype)))
+
+
+class Together:
+    """The parameters of a group and their gradients, and the step `name` (adam, sgd) that takes them in one launch.
+
+    False if some array, of the `slots` of the state too, is none for it.
+    """
+
+    def __init__(self, xp: Any, name: str, state: Any, params: Sequence[Any], slots: Sequence[str]) -> None:
+        steps: dict[str, Callable] = {"adam": adam, "sgd": sgd}
+        self.xp, self.step = xp, steps[name]
+        self.params, self.grads = [p._array for p in params], [p._grad._array for p in params]
+        held = ([s[slot]._array if slot in (s := state.get(p, ())) else p._array for p in params] for slot in slots)
+        self._suits = len(set(map(id, params))) == len(params) and suits(self.params, self.grads, *held)
+
+    def __bool__(self) -> bool:
+        return self._suits
+
+    def run(self, slots: dict[str, Any], each: Sequence[Numbers], *numbers: Any) -> None:
+        """Take the step: arrays of the state by name (or None), numbers of each parameter, and of all."""
+        with self.params[0].device:
+            self.step(self.xp, self.params, self.grads, *slots.values(), *each, *numbers)
