@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcu
 from gradcu import backends
 from gradcu.backends.gpu import attention, recurrent
 from tests.cuda import hostcupy
@@ -62,9 +63,10 @@ def check(xp, dtype, sizes, kind, scale):
     q, k, v, g = (xp.asarray(a) for a, _ in made)
     mask = None if mask is None else xp.asarray(mask)
     assert attention.suits(q, k, v)
-    out, log_sums = attention.attention(xp, q, k, v, mask, causal, scale)
-    close(out, want[0], dtype, 4)
-    grads = attention.attention_backward(xp, g, q, k, v, mask, causal, scale, out, log_sums)
+    settings = mask, causal, mask is not None and mask.dtype != bool, scale
+    out = attention.attention(xp, q, k, v, *settings)
+    close(out[0], want[0], dtype, 4)
+    *grads, _ = attention.attention_vjp(xp, g, (True,) * 4, q, k, v, *settings, out)
     for got, expected in zip(grads, want[1:], strict=True):
         assert got.dtype == q.dtype
         close(got, expected, dtype, 16)
@@ -77,8 +79,7 @@ def test_attention(xp, dtype, kind):
 
 
 @pytest.mark.parametrize("sizes", SIZES[1:], ids=str)
-@pytest.mark.parametrize("kind", ["causal", "by head"])
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("kind", "order"), [("causal", 1), ("by head", 2)])
 def test_attention_over_several_tiles_in_any_order(xp, sizes, kind, order):
     with hostcupy.schedule(order):
         check(xp, "float32", sizes, kind, 0.25)
@@ -87,11 +88,30 @@ def test_attention_over_several_tiles_in_any_order(xp, sizes, kind, order):
 def test_a_query_that_may_see_nothing_gets_zero(xp):
     q, k, v = (xp.asarray(RNG.standard_normal((1, 1, 3, 4))) for _ in range(3))
     mask = xp.asarray([[True] * 3, [False] * 3, [True, False, False]])
-    out, log_sums = attention.attention(xp, q, k, v, mask, False, 1.0)
-    assert not out[0, 0, 1].get().any()
-    np.testing.assert_allclose(out[0, 0, 2].get(), v[0, 0, 0].get())
-    for grad in attention.attention_backward(xp, xp.ones_like(out), q, k, v, mask, False, 1.0, out, log_sums):
+    settings = mask, False, False, 1.0
+    out = attention.attention(xp, q, k, v, *settings)
+    assert not out[0][0, 0, 1].get().any()
+    np.testing.assert_allclose(out[0][0, 0, 2].get(), v[0, 0, 0].get())
+    for grad in attention.attention_vjp(xp, xp.ones_like(q), (True,) * 4, q, k, v, *settings, out)[:3]:
         assert np.isfinite(grad.get()).all()
+
+
+@pytest.mark.parametrize("kind", ["none", "causal", "boolean", "added"])
+def test_attention_of_tensors_is_that_of_the_cpu(xp, kind):
+    shapes = (2, 3, 5, 4), (2, 3, 7, 4), (2, 3, 7, 6)
+    start = [gradcu.tensor(RNG.standard_normal(s)) for s in shapes]
+    mask = {"boolean": np.tri(5, 7, 1, dtype=bool), "added": RNG.standard_normal((3, 1, 7))}
+    results = []
+    for device in ("cpu", "cuda"):
+        q, k, v = (t.to(device).requires_grad_() for t in start)
+        chosen = gradcu.tensor(mask[kind], device=device) if kind in mask else None
+        out = gradcu.nn.functional.scaled_dot_product_attention(q, k, v, chosen, is_causal=kind == "causal")
+        first = gradcu.autograd.grad((out * out).sum(), (q, k, v), create_graph=True)
+        second = gradcu.autograd.grad(sum((g * g).sum() for g in first), (q, k, v))
+        results.append([t.detach().cpu().numpy() for t in (out, *first, *second)])
+    assert out.grad_fn.name() == "ScaledDotProductEfficientAttentionBackward0"
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
 
 
 def test_what_does_not_suit_attention(xp):

@@ -65,5 +65,5 @@ def test_tiles_of_attention(patched, barrier):
     q, k, v = (RNG.standard_normal((1, 1, 70, 4)) for _ in range(3))
     want = reference(q, k, v, q, None, False, 1.0)[0]
     on_device = [xp.asarray(a) for a in (q, k, v)]
-    holds = holds_in_every_order(lambda: attention.attention(xp, *on_device, None, False, 1.0)[0], want)
+    holds = holds_in_every_order(lambda: attention.attention(xp, *on_device, None, False, False, 1.0)[0], want)
     assert holds is (barrier is None)

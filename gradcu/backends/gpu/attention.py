@@ -14,11 +14,17 @@ SHARED = 96 << 10  # bytes of shared memory that every device from compute capab
 
 def suits(q: Any, k: Any, v: Any) -> bool:
     """Whether (N, heads, positions, features) arrays are for these kernels."""
-    fits = 2 * TILE * (q.shape[-1] + v.shape[-1] + 2) * (8 if q.dtype.name == "float64" else 4) <= SHARED
+    itemsize = 8 if q.dtype.name == "float64" else 4
     return (
-        fits and q.ndim == 4 and bool(q.size and k.size and v.size)
-        and q.dtype == k.dtype == v.dtype and q.dtype.name in FLOATS and q.shape[1] % k.shape[1] == 0
-    )  # fmt: skip
+        q.ndim == 4
+        and bool(q.size and k.size and v.size)
+        and q.dtype == k.dtype == v.dtype
+        and q.dtype.name in FLOATS
+        and q.shape[0] == k.shape[0]
+        and k.shape[:3] == v.shape[:3]
+        and q.shape[1] % k.shape[1] == 0
+        and 2 * TILE * (q.shape[3] + v.shape[3] + 2) * itemsize <= SHARED
+    )
 
 
 def _launch(
@@ -47,25 +53,36 @@ def _launch(
     kernel((blocks,), (TILE // ROWS * 32,), (*before, *masks, *after, *sizes), shared_mem=memory)
 
 
-def attention(xp: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float) -> tuple[Any, Any]:
+def attention(
+    xp: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, added: bool, scale: float
+) -> tuple[Any, Any] | None:
     """softmax(scale q k^T + mask) v, and of each query log(sum(exp(scores))), which the gradients need.
 
     q is (N, heads, L, E), k (N, heads of keys, S, E), v (N, heads of keys, S, V); a boolean mask says what may be seen,
-    another is added; both broadcast to (N, heads, L, S). With `causal` query i sees keys 0 to i.
+    one that is `added` has the dtype of q; both broadcast to (N, heads, L, S). With `causal` query i sees keys 0 to i,
+    whatever the mask says.
     """
+    if not suits(q, k, v) or (added and mask.dtype != q.dtype):
+        return None
+    mask = None if causal else mask
     q, k, v = (xp.ascontiguousarray(a) for a in (q, k, v))
-    out, log_sums = xp.empty((*q.shape[:3], v.shape[3]), dtype=q.dtype), xp.empty(q.shape[:3], dtype=wide(q.dtype))
+    out = xp.empty((*q.shape[:3], v.shape[3]), dtype=q.dtype)
+    log_sums = xp.empty((*q.shape[:3], 1), dtype=wide(q.dtype))
     _launch(xp, "attention", q, k, v, mask, causal, scale, (q, k, v), (out, log_sums))
     return out, log_sums
 
 
-def attention_backward(
-    xp: Any, g: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float, out: Any, log_sums: Any
-) -> tuple[Any, Any, Any]:
-    """The gradients of q, k and v, from that of `out`; a mask that is added gets none."""
-    g, q, k, v, out = (xp.ascontiguousarray(a) for a in (g, q, k, v, out))
+def attention_vjp(
+    xp: Any, g: Any, needs: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, added: bool, scale: float, out: Any
+) -> tuple[Any, ...] | None:
+    """The gradients of q, k and v, from that of the result; a mask that is added gets none."""
+    if not suits(q, k, v) or (added and mask.dtype != q.dtype):
+        return None
+    mask = None if causal else mask
+    result, log_sums = out
+    g, q, k, v, result = (xp.ascontiguousarray(a) for a in (g, q, k, v, result))
     dq, dk, dv, products = xp.empty_like(q), xp.empty_like(k), xp.empty_like(v), xp.empty_like(log_sums)
     rest = q, k, v, mask, causal, scale
-    _launch(xp, "attention_queries", *rest, (g, q, k, v), (out, log_sums, dq, products))
+    _launch(xp, "attention_queries", *rest, (g, q, k, v), (result, log_sums, dq, products))
     _launch(xp, "attention_keys", *rest, (g, q, k, v), (log_sums, products, dk, dv))
-    return dq, dk, dv
+    return dq, dk, dv, None
