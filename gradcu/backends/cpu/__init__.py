@@ -12,18 +12,23 @@ import ctypes
 import functools
 import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import namespaces, native, numpy as host
+from .. import native, numpy as host
 
 SMALL = 1024  # elements below which NumPy's calls cost less than the way into a kernel
 
 _ndarray, _f32, _f64 = np.ndarray, np.dtype(np.float32), np.dtype(np.float64)
 _TYPES = {_f32: "float", _f64: "double"}
+
+_modules: dict[str, Any] = sys.modules
+_BACKENDS = __name__.rpartition(".")[0]
+_CUPY = f"{_BACKENDS}.cupy"  # which is imported when a CUDA device is first used
 
 
 def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
@@ -36,7 +41,7 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
     def decorate(formula: Callable) -> Callable:
         @functools.cache
         def kernel(package: str) -> Callable:
-            module = f"{__name__.rpartition('.')[0]}.{package}.{family}"
+            module = f"{_BACKENDS}.{package}.{family}"
             found = importlib.import_module(module) if importlib.util.find_spec(module) else None
             return getattr(found, formula.__name__.lstrip("_"), lambda *args: None)
 
@@ -49,7 +54,7 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
             if kind is _ndarray:
                 if xp is host and first.size >= SMALL and suitable(first.dtype):
                     result = kernel("cpu")(*args)
-            elif kind in namespaces and xp is namespaces[kind]:
+            elif _CUPY in _modules and xp is _modules[_CUPY] and kind is xp.ndarray:
                 result = kernel("gpu")(xp, *args)
             return formula(xp, *args) if result is None else result
 
