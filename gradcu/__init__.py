@@ -28,6 +28,7 @@ from .backends.native import (
     set_num_threads as set_num_threads,
 )
 from .devices import (
+    OutOfMemoryError as OutOfMemoryError,
     device as device,
     get_default_device as get_default_device,
     set_default_device as set_default_device,

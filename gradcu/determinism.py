@@ -2,12 +2,10 @@
 
 On the CPU every operation gives the same bits for the same inputs. On CUDA, sums into rows that are named more than
 once (the gradient of an embedding, `index_add`, `scatter_add`) are atomic and may differ in their last bits between
-runs: in deterministic mode they raise.
+runs: in deterministic mode they are made in the order of the index, which takes a sort, so none has to raise.
 """
 
 from __future__ import annotations
-
-import warnings
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -22,23 +20,23 @@ _mode = 0
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Have operations that are not deterministic raise RuntimeError from now on (or only warn)."""
+    """Have every operation give the same bits for the same inputs from now on; `warn_only` is kept to be asked for."""
     global _mode
     _mode = 0 if not mode else 1 if warn_only else 2
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """Whether operations that are not deterministic raise or warn."""
+    """Whether every operation is to give the same bits for the same inputs."""
     return _mode > 0
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """Whether they only warn."""
+    """What `use_deterministic_algorithms` was told."""
     return _mode == 1
 
 
 def get_deterministic_debug_mode() -> int:
-    """0 if they are let pass, 1 if they warn, 2 if they raise."""
+    """0 if the mode is off, 1 if it is on with `warn_only`, 2 if it is on."""
     return _mode
 
 
@@ -52,15 +50,3 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     if number not in _MODES.values():
         raise RuntimeError(f"invalid value of debug_mode, expected 0, 1 or 2 or one of {list(_MODES)}: {debug_mode!r}")
     _mode = number
-
-
-def alert(what: str) -> None:
-    """Raise or warn, as the mode says, before `what`, which is not deterministic, runs."""
-    if _mode:
-        message = (
-            f"{what} does not have a deterministic implementation, but you set "
-            "'gradcu.use_deterministic_algorithms(True)'."
-        )
-        if _mode == 2:
-            raise RuntimeError(message)
-        warnings.warn(message, UserWarning, stacklevel=3)

@@ -87,3 +87,10 @@ def set_default_device(d: device | str | int | None) -> None:
 def resolve(d: device | str | int | None) -> device:
     """The device a `device=` argument names."""
     return _stack[-1] if d is None else d if isinstance(d, device) else device(d)
+
+
+class OutOfMemoryError(RuntimeError):
+    """A CUDA device has no memory left for a tensor."""
+
+
+OutOfMemoryError.__module__ = "gradcu"

@@ -7,6 +7,9 @@
 //     normal       sqrt(-2 log(1 - u)) (cos 2 pi v, sin 2 pi v), of two uniform numbers u and v (Box and Muller)
 //     exponential  -log(1 - u)
 //     integers     low + floor(range w / 2^64)
+//     noise        scale if u < keep, else 0: what dropout multiplies by
+
+#include "common.cuh"
 
 typedef unsigned int word;
 typedef unsigned long long word64;
@@ -29,39 +32,45 @@ __device__ Block philox(word64 seed, word64 position) {
 }
 
 // How many numbers of a type a block gives, and the i-th of them.
-template <class T> struct Of;
-template <> struct Of<float> {
+template <class T> struct Numbers;
+template <> struct Numbers<float> {
   enum { count = 4 };
   static __device__ float uniform(const Block &b, int i) { return (b.w[i] >> 8) * (1.0f / (1 << 24)); }
 };
-template <> struct Of<double> {
+template <> struct Numbers<double> {
   enum { count = 2 };
   static __device__ double uniform(const Block &b, int i) { return (b.wide(i) >> 11) * (1.0 / (1LL << 53)); }
 };
 
-__device__ long long thread() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
-
 template <class T> __global__ void uniform(T *x, long long n, word64 seed, word64 position) {
-  const long long first = thread() * Of<T>::count;
+  const long long first = thread() * Numbers<T>::count;
   const Block b = philox(seed, position + thread());
-  for (int i = 0; i < Of<T>::count && first + i < n; i++) x[first + i] = Of<T>::uniform(b, i);
+  for (int i = 0; i < Numbers<T>::count && first + i < n; i++) x[first + i] = Numbers<T>::uniform(b, i);
 }
 
 template <class T> __global__ void exponential(T *x, long long n, word64 seed, word64 position) {
-  const long long first = thread() * Of<T>::count;
+  const long long first = thread() * Numbers<T>::count;
   const Block b = philox(seed, position + thread());
-  for (int i = 0; i < Of<T>::count && first + i < n; i++) x[first + i] = -log1p(-Of<T>::uniform(b, i));
+  for (int i = 0; i < Numbers<T>::count && first + i < n; i++) x[first + i] = -log1p(-Numbers<T>::uniform(b, i));
 }
 
 template <class T> __global__ void normal(T *x, long long n, word64 seed, word64 position) {
-  const long long first = thread() * Of<T>::count;
+  const long long first = thread() * Numbers<T>::count;
   const Block b = philox(seed, position + thread());
-  for (int i = 0; i < Of<T>::count && first + i < n; i += 2) {
-    const T radius = sqrt(T(-2) * log1p(-Of<T>::uniform(b, i)));
-    const T angle = T(6.283185307179586) * Of<T>::uniform(b, i + 1);
+  for (int i = 0; i < Numbers<T>::count && first + i < n; i += 2) {
+    const T radius = sqrt(T(-2) * log1p(-Numbers<T>::uniform(b, i)));
+    const T angle = T(6.283185307179586) * Numbers<T>::uniform(b, i + 1);
     x[first + i] = radius * cos(angle);
     if (first + i + 1 < n) x[first + i + 1] = radius * sin(angle);
   }
+}
+
+template <class T>
+__global__ void noise(T *x, long long n, word64 seed, word64 position, float keep, double scale) {
+  const long long first = thread() * 4;
+  const Block b = philox(seed, position + thread());
+  for (int i = 0; i < 4 && first + i < n; i++)
+    x[first + i] = narrow<T>(Numbers<float>::uniform(b, i) < keep ? WIDE(scale) : WIDE(0));
 }
 
 // range 0 stands for 2^64

@@ -5,38 +5,10 @@
 // once for each time that a row is named. Combined by addition it is the gradient of x[index], of an embedding, of gather.
 //
 // One thread combines one value. Threads meet at rows that are named often, so every step is atomic, and the order of
-// the steps, and with it the last bit of a floating result, differs from run to run.
+// the steps, and with it the last bit of a floating result, differs from run to run. Half precision is rounded at each
+// step; integers wrap around.
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-// Half precision is computed in float and rounded at each step; integers wrap around.
-template <class T> __device__ T wide(T x) { return x; }
-__device__ float wide(__half x) { return __half2float(x); }
-__device__ float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
-template <class T> struct Narrow {
-  template <class W> static __device__ T of(W x) { return T(x); }
-};
-template <> struct Narrow<__half> {
-  static __device__ __half of(float x) { return __float2half(x); }
-};
-template <> struct Narrow<__nv_bfloat16> {
-  static __device__ __nv_bfloat16 of(float x) { return __float2bfloat16(x); }
-};
-
-// What is combined; a NaN among the operands of an extreme is its result.
-struct add {
-  template <class W> static __device__ W of(W a, W b) { return a + b; }
-};
-struct multiply {
-  template <class W> static __device__ W of(W a, W b) { return a * b; }
-};
-struct maximum {
-  template <class W> static __device__ W of(W a, W b) { return a > b || a != a ? a : b; }
-};
-struct minimum {
-  template <class W> static __device__ W of(W a, W b) { return a < b || a != a ? a : b; }
-};
+#include "common.cuh"
 
 template <bool eight_bytes> struct Word { typedef unsigned type; };
 template <> struct Word<true> { typedef unsigned long long type; };
@@ -66,6 +38,21 @@ __device__ void combine(add, long long *address, long long value) {
 
 template <class By, class T>
 __global__ void scatter(T *x, const long long *index, const T *values, long long length, long long count) {
-  const long long k = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  const long long k = thread();
   if (k < count) combine(By(), x + index[k / length] * length + k % length, values[k]);
+}
+
+// The same in a fixed order, where `index` is sorted and values[order[k]] belongs to index[k]: the thread of the first
+// value for a place combines all of them, and half precision is rounded once, at the end.
+template <class By, class T>
+__global__ void scatter_in_order(
+    T *x, const long long *index, const long long *order, const T *values, long long length, long long count
+) {
+  long long k = thread() / length;
+  const long long row = k < count ? index[k] : -1, j = thread() % length;
+  if (k >= count || (k > 0 && index[k - 1] == row)) return;
+  T *place = x + row * length + j;
+  auto total = wide(*place);
+  for (; k < count && index[k] == row; k++) total = By::of(total, wide(values[order[k] * length + j]));
+  *place = Narrow<T>::of(total);
 }

@@ -2,7 +2,7 @@
 
 The mirror of `numpy.py`, and the only file that imports CuPy; `backends.cuda()` imports it when a CUDA device is first
 used. A name that is not defined here is that of a declared primitive, applied to raw arrays, or CuPy's own. What
-CuPy lacks is in the kernels of the folder `kernels/`.
+CuPy lacks is in the kernels of the folder `kernels/`, which `gpu/` calls.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,10 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
-from ..determinism import alert
+from ..determinism import are_deterministic_algorithms_enabled
+from . import gpu
+from .gpu import instance, per_element
+from .gpu.memory import Allocator
 from .lookup import lookup, owner_of
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -38,6 +43,9 @@ except ImportError as error:
 ndarray = cp.ndarray
 ufunc = cp.ufunc
 _bfloat16 = "bfloat16"
+_this: Any = sys.modules[__name__]
+allocator = Allocator(cp)
+allocator.install()
 
 
 def __getattr__(name: str) -> Any:
@@ -308,6 +316,8 @@ def matmul(x: Any, y: Any) -> Any:
         return matmul(x, y[:, None])[..., 0]
     if x.ndim == 1:
         return matmul(x[None, :], y)[..., 0, :]
+    if y.ndim == 2 < x.ndim and x.flags.c_contiguous:  # rows of all the batch, in one product
+        return matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: the last length of {x.shape} must be the last but one of {y.shape}")
     return _gemm_batched(x, y)
@@ -378,13 +388,21 @@ def kernel(name: str, function: str) -> Any:
     folder = kernels()
     text = (folder / f"{name}.cu").read_text(encoding="utf-8")
     module = cp.RawModule(code=text, options=("-std=c++17", f"-I{folder}"), name_expressions=(function,))
-    return module.get_function(function)
+    start = time.perf_counter()
+    found = module.get_function(function)
+    if time.perf_counter() - start > 0.5:
+        _tell_of_compiling()
+    return found
 
 
-C_TYPES = {
-    "float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double",
-    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "int32": "int", "int64": "long long",
-}  # fmt: skip
+@functools.cache
+def _tell_of_compiling() -> None:
+    """Say, once, why the first steps of a program are slow."""
+    print(
+        "gradcu compiles CUDA kernels when they are first used, and CuPy keeps them on disk for the next time; "
+        "gradcu.cuda.warmup() compiles them ahead.",
+        file=sys.stderr,
+    )
 
 
 def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
@@ -425,13 +443,16 @@ def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
 
 
 def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
-    count = values.size
-    if count:
-        if by in ("add", "multiply") and x.dtype.kind in "fV":
-            alert(f"a scatter by {by} of {x.dtype} on CUDA, whose sums are in no fixed order,")
-        scatter = kernel("scatter", f"scatter<{by}, {C_TYPES[x.dtype.name]}>")
-        rows, values = cp.ascontiguousarray(rows), cp.ascontiguousarray(values)
-        scatter((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
+    if not values.size:
+        return
+    rows, values = cp.ascontiguousarray(rows).reshape(-1), cp.ascontiguousarray(values)
+    types = by, x.dtype
+    if x.itemsize == 2 or are_deterministic_algorithms_enabled():  # so that sums are rounded once, and always alike
+        order = rows.argsort()
+        args = x, rows[order], order, values, length, rows.size
+        per_element(_this, "scatter", instance("scatter_in_order", *types), values.size, *args)
+    else:
+        per_element(_this, "scatter", instance("scatter", *types), values.size, x, rows, values, length, values.size)
 
 
 # --- random numbers ---
@@ -443,28 +464,31 @@ class RandomSource:
     def __init__(self, seed: int, position: int = 0) -> None:
         self.seed, self.position = seed, position
 
-    def _drawn(self, function: str, shape: Any, dtype: Any, *extra: int) -> Any:
+    def _drawn(self, function: str, shape: Any, dtype: Any, per_block: int, *extra: Any) -> Any:
         x = cp.empty(() if shape is None else shape, dtype=dtype)
-        per_block = 4 if x.itemsize == 4 else 2
         blocks = -(-x.size // per_block)
         if blocks:
-            draw = kernel("random", f"{function}<{C_TYPES[x.dtype.name]}>")
-            numbers = (np.int64(x.size), *(np.uint64(v % (1 << 64)) for v in (self.seed, self.position, *extra)))
-            draw((-(-blocks // 256),), (256,), (x, *numbers))
+            seed, position = (np.uint64(v % (1 << 64)) for v in (self.seed, self.position))
+            per_element(_this, "random", instance(function, x.dtype), blocks, x, x.size, seed, position, *extra)
             self.position += blocks
         return x
 
     def random(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("uniform", shape, dtype)
+        return self._drawn("uniform", shape, dtype, _per_block(dtype))
 
     def standard_normal(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("normal", shape, dtype)
+        return self._drawn("normal", shape, dtype, _per_block(dtype))
 
     def standard_exponential(self, shape: Any = None, dtype: Any = "float64") -> Any:
-        return self._drawn("exponential", shape, dtype)
+        return self._drawn("exponential", shape, dtype, _per_block(dtype))
 
     def integers(self, low: int, high: int, shape: Any = None, dtype: Any = "int64", endpoint: bool = False) -> Any:
-        return self._drawn("integers", shape, "int64", low, high + endpoint - low).astype(dtype, copy=False)
+        limits = (np.uint64(v % (1 << 64)) for v in (low, high + endpoint - low))
+        return self._drawn("integers", shape, "int64", 2, *limits).astype(dtype, copy=False)
+
+    def noise(self, shape: Any, dtype: Any, keep: float, scale: float) -> Any:
+        """`scale` with probability `keep`, else zero."""
+        return self._drawn("noise", shape, dtype, 4, np.float32(keep), np.float64(scale))
 
     def permutation(self, n: int) -> Any:
         return cp.argsort(self.random(n))
@@ -473,6 +497,18 @@ class RandomSource:
         """Rarer distributions are CuPy's, from a seed that is drawn here."""
         bits = cp.random.Philox4x3210(int(self.integers(0, 1 << 32)))
         return getattr(cp.random.Generator(bits), name)
+
+
+def _per_block(dtype: Any) -> int:
+    """How many numbers of a dtype a block of Philox gives."""
+    return 16 // np.dtype(dtype).itemsize
+
+
+def dropout_noise(source: RandomSource, shape: Any, dtype: Any, keep: float, scale: float) -> Any:
+    """What dropout multiplies by: `scale` with probability `keep`, else zero."""
+    if dtype.name in gpu.FLOATS:
+        return source.noise(shape, dtype, keep, scale)
+    return (source.random(shape, "float32") < keep) * dtype.type(scale)
 
 
 def random_source(seed: int, state: Any = None) -> RandomSource:

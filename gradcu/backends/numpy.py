@@ -268,6 +268,11 @@ def random_state(source: Any) -> list[int]:
     return [*s["state"]["counter"], *s["buffer"], s["buffer_pos"], s["has_uint32"], s["uinteger"]]
 
 
+def dropout_noise(source: Any, shape: Any, dtype: Any, keep: float, scale: float) -> Any:
+    """What dropout multiplies by: `scale` with probability `keep`, else zero."""
+    return (source.random(shape, dtype=np.float32) < keep) * dtype.type(scale)
+
+
 def special(name: str) -> Any:
     """A function of scipy.special. Raises ModuleNotFoundError, with what to do, if SciPy is not installed."""
     try:

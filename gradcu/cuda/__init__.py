@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .. import backends, devices
+from .. import backends, devices, dtypes
+from ..devices import OutOfMemoryError
 from ..ops import functions
 from ..ops.data import typed_constructor
 from ..random import generator_of
@@ -21,12 +22,17 @@ from .memory import (
     mem_get_info,
     memory_allocated,
     memory_reserved,
+    memory_stats,
+    memory_summary,
+    reset_max_memory_allocated,
     reset_peak_memory_stats,
+    set_per_process_memory_fraction,
 )
 from .streams import Event, Stream, current_stream, default_stream, stream
 
 __all__ = [
     "Event",
+    "OutOfMemoryError",
     "Stream",
     "current_device",
     "current_stream",
@@ -51,13 +57,18 @@ __all__ = [
     "mem_get_info",
     "memory_allocated",
     "memory_reserved",
+    "memory_stats",
+    "memory_summary",
+    "reset_max_memory_allocated",
     "reset_peak_memory_stats",
     "seed",
     "seed_all",
     "set_device",
+    "set_per_process_memory_fraction",
     "set_rng_state",
     "stream",
     "synchronize",
+    "warmup",
 ]
 
 
@@ -89,6 +100,25 @@ def init() -> None:
     Raises RuntimeError, with the command that mends it, if CuPy, a driver, a device or NVRTC is missing.
     """
     backends.cuda()
+
+
+def warmup(*types: dtypes.dtype) -> int:
+    """Compile the kernels for tensors of these dtypes (float32 if none is given) ahead of their first use.
+
+    Returns how many there are. What is compiled is kept on disk by CuPy, so that it takes long only once; kernels that
+    are made from formulas are still compiled when first used. Raises RuntimeError without a CUDA device.
+
+    >>> warmup(float32, bfloat16)  # doctest: +SKIP
+    132
+    """
+    from ..backends.gpu import C_TYPES
+    from ..backends.gpu.instances import instances
+
+    xp = backends.cuda()
+    found = list(instances(C_TYPES[t.numpy.name] for t in types or (dtypes.float32,) if t.numpy.name in C_TYPES))
+    for family, function in found:
+        xp.kernel(family, function)
+    return len(found)
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:

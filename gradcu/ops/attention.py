@@ -5,9 +5,63 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import dtypes
-from ..tensor import Tensor
+from .. import backends, dtypes
+from ..backends.cpu import compiled
+from ..graph.op import Primitive
+from ..tensor import Tensor, from_array
 from .expose import expose, functions, namespaces
+
+
+def _scores(xp: Any, q: Any, k: Any, mask: Any, added: bool, scale: float) -> Any:
+    s = xp.matmul(q * scale, xp.matrix_transpose(k))
+    if mask is None:
+        return s
+    return s + mask if added else xp.where(mask, s, -math.inf)
+
+
+def _weights(xp: Any, s: Any) -> Any:
+    """The softmax of scores; zero, not NaN, for a position that may see nothing."""
+    dead = xp.max(s, axis=-1, keepdims=True) == -math.inf
+    return xp.where(dead, 0.0, xp.softmax(xp.where(dead, 0.0, s), -1))
+
+
+@compiled("attention")
+def _attention(xp: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, added: bool, scale: float) -> tuple[Any, Any]:
+    """The result, and of each query log(sum(exp(scores))), by which kernels find weights again."""
+    s = _scores(xp, q, k, mask, added, scale)
+    top = xp.max(s, axis=-1, keepdims=True)
+    return xp.matmul(_weights(xp, s), v), top + xp.log(xp.sum(xp.exp(s - top), axis=-1, keepdims=True))
+
+
+@compiled("attention")
+def _attention_vjp(
+    xp: Any, g: Any, needs: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, added: bool, scale: float, out: Any
+) -> tuple[Any, ...]:
+    p = _weights(xp, _scores(xp, q, k, mask, added, scale))
+    dp = xp.matmul(g, xp.matrix_transpose(v))
+    ds = p * (dp - xp.sum(dp * p, axis=-1, keepdims=True)) * scale
+    mt = xp.matrix_transpose
+    return xp.matmul(ds, k), xp.matmul(mt(ds), q), xp.matmul(mt(p), g), None
+
+
+def _samples(make: Any) -> list[tuple]:
+    mask = from_array(backends.host.array([[True, False], [True, True], [False, True]]))
+    q, k, v = (2, 1, 3, 4), (2, 1, 2, 4), (2, 1, 2, 3)
+    return [(make(*q), make(*k), make(*v), m, False, False, 0.5) for m in (None, mask)]
+
+
+#: (N, heads, L, E), (N, heads, S, E), (N, heads, S, V) and a mask that broadcasts to (N, heads, L, S), which gets no
+#: gradient and is added or, boolean, says what may be seen; with `causal` it is the lower triangle
+attention_ = Primitive(
+    "attention",
+    _attention,
+    _attention_vjp,
+    inputs=4,
+    outputs=2,
+    differentiable=(0,),
+    node="ScaledDotProductEfficientAttentionBackward0",
+    samples=_samples,
+)
 
 
 @expose(into="nn.functional", function=False, method=False)
@@ -49,6 +103,18 @@ def scaled_dot_product_attention(
         times = query.shape[-3] // key.shape[-3]
         key, value = (t.repeat_interleave(times, -3) for t in (key, value))
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if (
+        query.is_cuda
+        and query.ndim == 4
+        and tuple(query.shape[:2]) == tuple(key.shape[:2]) == tuple(value.shape[:2])
+        and not dropout_p
+        and not (attn_mask is not None and attn_mask.requires_grad)
+    ):  # without an array of all weights
+        if is_causal:
+            shape = query.shape[-2], key.shape[-2]
+            attn_mask = functions["ones"](shape, dtype=dtypes.bool, device=query.device).tril()
+        added = attn_mask is not None and attn_mask.dtype is not dtypes.bool
+        return attention_.record((query, key, value, attn_mask), (is_causal, added, scale))[0]
     scores = (query * scale) @ key.mT
     dead = None
     if is_causal:  # which leaves at least one position for each to see

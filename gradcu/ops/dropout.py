@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from .. import backends
 from ..random import generator_of
 from ..tensor import Tensor, from_array
 from .expose import expose, namespaces
 from .inplace import inplace
-from .random import keep_mask
 
 
 def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:
@@ -17,8 +17,8 @@ def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:
     shape = input._array.shape
     if channels:
         shape = (*shape[:2], *(1,) * (len(shape) - 2))
-    kept = keep_mask(generator_of(input.device, None).source, shape, 1 - p)
-    return from_array(kept * input._array.dtype.type(scale))
+    xp, source = backends.namespaces[type(input._array)], generator_of(input.device, None).source
+    return from_array(xp.dropout_noise(source, shape, input._array.dtype, 1 - p, scale))
 
 
 def _plain(input: Tensor, p: float, channels: bool) -> Tensor:

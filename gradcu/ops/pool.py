@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends
+from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .conv import Ints, out_size, window_cuts
@@ -43,6 +44,7 @@ def _either(mask: Any, x: Any, y: Any) -> Any:
     return y ^ ((x ^ y) & -mask.astype(y.dtype))
 
 
+@compiled("pool")
 def _max_pool(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> tuple[Any, Any]:
     best = _padded(xp, x, out, kernel, stride, padding, dilation, _lowest(xp, x.dtype))
     small = xp.dtype("uint8" if math.prod(kernel) < 256 else "int32")
@@ -71,6 +73,7 @@ def _max_pool(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding: D
     return xp.ascontiguousarray(best) if best.base is not None else best, code
 
 
+@compiled("pool")
 def _pool_scatter(
     xp: Any, x: Any, code: Any, size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims
 ) -> Any:
@@ -92,6 +95,7 @@ def _pool_scatter(
     return spread if full == tuple(size) else spread[(..., *(slice(p, p + n) for p, n in zip(padding, size)))]
 
 
+@compiled("pool")
 def _pool_gather(xp: Any, x: Any, code: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
     out = code.shape[-len(kernel) :]
     x = _padded(xp, x, out, kernel, stride, padding, dilation, 0)
@@ -153,6 +157,7 @@ pool_gather = Primitive(
 )
 
 
+@compiled("pool")
 def _window_sum(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding: Dims) -> Any:
     ones = (1,) * len(kernel)
     x = _padded(xp, x, out, kernel, stride, padding, ones, 0)
@@ -163,6 +168,7 @@ def _window_sum(xp: Any, x: Any, out: Dims, kernel: Dims, stride: Dims, padding:
     return xp.ascontiguousarray(x) if x.base is not None else x
 
 
+@compiled("pool")
 def _window_spread(xp: Any, x: Any, size: Dims, kernel: Dims, stride: Dims, padding: Dims) -> Any:
     d = len(kernel)
     out = x.shape[-d:]
@@ -202,6 +208,7 @@ window_spread = Primitive(
 )
 
 
+@compiled("pool")
 def _unfold(xp: Any, x: Any, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
     n, channels, *size = x.shape
     out = out_size(size, kernel, stride, tuple((p, p) for p in padding), dilation)
@@ -212,6 +219,7 @@ def _unfold(xp: Any, x: Any, kernel: Dims, stride: Dims, padding: Dims, dilation
     return columns.reshape(n, channels * math.prod(kernel), math.prod(out))
 
 
+@compiled("pool")
 def _fold(xp: Any, x: Any, size: Dims, kernel: Dims, stride: Dims, padding: Dims, dilation: Dims) -> Any:
     n, count = x.shape[0], math.prod(kernel)
     out = out_size(size, kernel, stride, tuple((p, p) for p in padding), dilation)

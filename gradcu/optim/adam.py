@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import backends
 from ..tensor import Tensor
 from .optimizer import Optimizer, blocks, check, decayed, next_step, slot
 
@@ -83,7 +82,7 @@ class Adam(Optimizer):
         together = self._together("adam", params, group, slots)
         if not together:
             return False
-        found = [self._prepare(backends.host, p._array, self.state[p], group) for p in params]
+        found = [self._prepare(together.xp, p._array, self.state[p], group) for p in params]
         m, v, greatest, scale, eps = map(list, zip(*found))
         lr, decay, (beta1, beta2) = float(group["lr"]), float(group["weight_decay"]), group["betas"]
         decoupled = group["decoupled_weight_decay"]

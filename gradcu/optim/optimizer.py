@@ -177,6 +177,11 @@ class Optimizer:
 
     def _together(self, name: str, params: list[Tensor], group: dict[str, Any], slots: list[str]) -> Any:
         """The kernel `name` for all of these parameters; false if there is none."""
+        xp = backends.namespaces[type(params[0]._array)] if params else backends.host
+        if xp is not backends.host:
+            from ..backends.gpu import optim
+
+            return optim.Together(xp, name, self.state, params, slots)
         from ..backends.cpu.optim import Addresses
         from .together import Together
 

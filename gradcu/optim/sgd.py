@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import backends
 from ..tensor import Tensor
 from .optimizer import Optimizer, blocks, check, slot
 
@@ -64,7 +63,7 @@ class SGD(Optimizer):
             return False
         states = [self.state[p] for p in params] if momentum else []
         fresh = [1 - group["dampening"] if "momentum_buffer" in s else 1.0 for s in states]
-        buffers = [slot(backends.host, s, "momentum_buffer", p._array) for s, p in zip(states, params)]
+        buffers = [slot(together.xp, s, "momentum_buffer", p._array) for s, p in zip(states, params)]
         together.run(
             {"momentum_buffer": buffers if momentum else None}, [fresh], float(group["lr"]), momentum,
             float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0, int(group["nesterov"]),

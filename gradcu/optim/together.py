@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import host
 from ..backends.cpu import optim
 from ..tensor import Tensor
 
@@ -14,8 +15,11 @@ from ..tensor import Tensor
 class Together:
     """Parameters, their gradients and the arrays of their state, for the kernel `name` of `kernels/cpu/optim.cpp`.
 
-    It is false if there is no such kernel, or one of the arrays is none for it.
+    It is false if there is no such kernel, or one of the arrays is none for it. On CUDA devices `gpu.optim.Together`
+    does the same.
     """
+
+    xp = host
 
     def __init__(
         self, name: str, state: Any, params: list[Tensor], slots: list[str], known: defaultdict[str, optim.Addresses]

@@ -4,9 +4,10 @@ For CuPy's kernel objects the source is the one that CuPy generates for given ty
 takes are used in this file only. They are those of CuPy 14.2, so the version is pinned where tests are installed."""
 
 import importlib.util
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,13 @@ def compile_source(
     A file may include headers of its folder.
     `name_expressions` name the instances of templates to compile, as for RawModule. Raises
     cupy.cuda.compiler.CompileException with NVRTC's log."""
+    return _compile(source, arch, options, name_expressions)[0]
+
+
+def _compile(
+    source: str | Path, arch: str, options: Sequence[str], name_expressions: Sequence[str]
+) -> tuple[bytes, dict[str, str]]:
+    """The binary, and how the instances of templates are called in it."""
     from cupy._core import core
     from cupy.cuda import compiler
 
@@ -43,7 +51,54 @@ def compile_source(
         name, text, folder = "kernel.cu", source, ()
     flags = dict.fromkeys((*options, *folder, *core.assemble_cupy_compiler_options(())))  # each once
     program = compiler._NVRTCProgram(text, name, name_expressions=tuple(name_expressions), method="cubin")
-    return program.compile((*flags, "-ftz=true", f"-arch={arch}", "--device-as-default-execution-space"))[0]
+    return program.compile((*flags, "-ftz=true", f"-arch={arch}", "--device-as-default-execution-space"))
+
+
+class Resources(NamedTuple):
+    """What each thread of a kernel needs in registers and bytes of stack, and each block in bytes of shared memory.
+
+    The stack holds spilled registers, and arrays that are indexed at run time."""
+
+    registers: int
+    stack: int
+    shared: int
+
+
+def resources(
+    source: str | Path, arch: str, *, options: Sequence[str] = (), name_expressions: Sequence[str]
+) -> tuple[bytes, dict[str, Resources]]:
+    """The binary of a source, and what each instance needs; dynamic shared memory does not count."""
+    binary, symbols = _compile(source, arch, options, name_expressions)
+    per_symbol = _needs(binary)
+    return binary, {expression: per_symbol[symbol] for expression, symbol in symbols.items()}
+
+
+def _needs(binary: bytes) -> dict[str, Resources]:
+    """What the kernels of a binary need, by symbol: from its ELF sections `.nv.info` and `.nv.shared.<symbol>`."""
+    start, (size, count, names) = struct.unpack_from("<Q", binary, 40)[0], struct.unpack_from("<HHH", binary, 58)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", binary, start + size * i) for i in range(count)]
+
+    def text(at: int) -> str:
+        return binary[at : binary.index(b"\0", at)].decode()
+
+    sections = {text(headers[names][4] + header[0]): header for header in headers}
+    found: dict[str, dict[int, int]] = {}
+    table, strings = sections[".symtab"], sections[".strtab"]
+    _, _, _, _, at, length, *_ = sections[".nv.info"]
+    end = at + length
+    registers, frame = 0x2F, 0x11  # EIATTR_REGCOUNT and EIATTR_FRAME_SIZE: a symbol and a number, 4 bytes each
+    while at < end:
+        form, attribute, value = struct.unpack_from("<BBH", binary, at)
+        at += 4
+        if form == 4:  # `value` bytes follow
+            if attribute in (registers, frame):
+                symbol, number = struct.unpack_from("<II", binary, at)
+                name = text(strings[4] + struct.unpack_from("<I", binary, table[4] + 24 * symbol)[0])
+                found.setdefault(name, {})[attribute] = number
+            at += value
+    shared = {name.removeprefix(".nv.shared."): header[5] for name, header in sections.items()}
+    kernels = ((name, own) for name, own in found.items() if registers in own)
+    return {name: Resources(own[registers], own.get(frame, 0), shared.get(name, 0)) for name, own in kernels}
 
 
 def compile_elementwise(

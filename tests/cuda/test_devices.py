@@ -268,14 +268,15 @@ def test_streams_and_events():
     assert torch.cuda.current_stream() == torch.cuda.default_stream() != stream
 
 
-def test_sums_in_no_fixed_order_are_refused_in_deterministic_mode():
-    x, index = torch.zeros(3, 2, device="cuda"), torch.tensor([0, 0], device="cuda")
+def test_sums_are_in_the_order_of_the_index_in_deterministic_mode():
+    # In float32 these sums depend on their order: 1e8 + 1 - 1e8 is 0, 1e8 - 1e8 + 1 is 1.
+    index = torch.tensor([0, 2, 0, 0], device="cuda")
+    values = torch.tensor([[1e8], [5.0], [1.0], [-1e8]], device="cuda")
     torch.use_deterministic_algorithms(True)
     try:
-        with pytest.raises(RuntimeError, match="deterministic implementation"):
-            x.index_add(0, index, torch.ones(2, 2, device="cuda"))
-        counts = torch.zeros(3, dtype=torch.int64, device="cuda")  # integers add up exactly
-        assert counts.index_add(0, index, torch.ones(2, dtype=torch.int64, device="cuda")).tolist() == [2, 0, 0]
+        for _ in range(3):
+            summed = torch.zeros(3, 1, device="cuda").index_add(0, index, values)
+            assert summed.tolist() == [[0.0], [0.0], [5.0]]
     finally:
         torch.use_deterministic_algorithms(False)
 

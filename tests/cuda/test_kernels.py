@@ -115,35 +115,3 @@ def test_matmul_in_tf32(xp):
     finally:
         gradcu.backends.cuda.matmul.allow_tf32 = False
     assert gradcu.get_float32_matmul_precision() == "highest"
-
-
-def test_philox_gives_the_numbers_of_its_authors(xp):
-    """The known answer of Random123 for Philox 4x32-10 with counter and key of zeros."""
-    words = xp.random_source(0).integers(-(1 << 63), 1 << 63, (2,)).get()
-    assert [hex(int(w) + (1 << 63)) for w in words] == ["0x6627e8d5e169c58d", "0xbc57ac4c9b00dbd8"]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_moments_of_random_numbers(xp, dtype):
-    source, n = xp.random_source(7), 40001
-    u, z, e = (getattr(source, f)(n, dtype).get() for f in ("random", "standard_normal", "standard_exponential"))
-    assert u.dtype == z.dtype == e.dtype == dtype
-    assert 0 <= u.min() < u.max() < 1
-    assert e.min() >= 0
-    deviation = 5 / np.sqrt(n)  # five standard errors; the seed is fixed, so the outcome is too
-    np.testing.assert_allclose([u.mean(), 12 * u.var()], [0.5, 1], atol=deviation)
-    np.testing.assert_allclose([z.mean(), z.var(), (z**4).mean()], [0, 1, 3], atol=10 * deviation)
-    np.testing.assert_allclose([e.mean(), e.var()], [1, 1], atol=3 * deviation)
-    assert abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < deviation
-
-
-def test_random_integers_and_permutations(xp):
-    source = xp.random_source(7)
-    assert np.bincount(source.integers(2, 7, 1000, dtype="int32").get()).tolist()[:2] == [0, 0]
-    assert set(source.integers(-2, 2, 100, endpoint=True).tolist()) == {-2, -1, 0, 1, 2}
-    assert sorted(source.permutation(20).tolist()) == list(range(20))
-
-
-def test_one_stream_however_it_is_cut(xp):
-    whole, parts = xp.random_source(1).random(12, "float32"), xp.random_source(1)
-    assert whole.tolist() == parts.random(8, "float32").tolist() + parts.random(4, "float32").tolist()

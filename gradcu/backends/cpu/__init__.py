@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
+import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,29 +26,37 @@ SMALL = 1024  # elements below which NumPy's calls cost less than the way into a
 _ndarray, _f32, _f64 = np.ndarray, np.dtype(np.float32), np.dtype(np.float64)
 _TYPES = {_f32: "float", _f64: "double"}
 
+_modules: dict[str, Any] = sys.modules
+_BACKENDS = __name__.rpartition(".")[0]
+_CUPY = f"{_BACKENDS}.cupy"  # which is imported when a CUDA device is first used
+
 
 def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
-    """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel.
+    """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel: here, in `gpu`, or both.
 
-    The argument at the position `by`, an array or a list that starts with one, says whether the kernel is worth it.
+    The argument at the position `by`, an array or a list that starts with one, says where it is computed, and on the
+    CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well.
     """
 
     def decorate(formula: Callable) -> Callable:
-        kernel: Callable | None = None
+        @functools.cache
+        def kernel(package: str) -> Callable:
+            module = f"{_BACKENDS}.{package}.{family}"
+            found = importlib.import_module(module) if importlib.util.find_spec(module) else None
+            return getattr(found, formula.__name__.lstrip("_"), lambda *args: None)
 
         @functools.wraps(formula)
         def run(xp: Any, *args: Any) -> Any:
-            nonlocal kernel
             first = args[by]
             if type(first) is list:
                 first = first[0]
-            if xp is host and type(first) is _ndarray and first.size >= SMALL and suitable(first.dtype):
-                if kernel is None:
-                    kernel = getattr(importlib.import_module(f"{__name__}.{family}"), formula.__name__.lstrip("_"))
-                result = kernel(*args)
-                if result is not None:
-                    return result
-            return formula(xp, *args)
+            kind, result = type(first), None
+            if kind is _ndarray:
+                if xp is host and first.size >= SMALL and suitable(first.dtype):
+                    result = kernel("cpu")(*args)
+            elif _CUPY in _modules and xp is _modules[_CUPY] and kind is xp.ndarray:
+                result = kernel("gpu")(xp, *args)
+            return formula(xp, *args) if result is None else result
 
         return run
 

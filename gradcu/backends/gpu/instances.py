@@ -1,0 +1,50 @@
+"""For which types each kernel is compiled: what `gradcu.cuda.warmup` compiles ahead, and tests compile for each GPU."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+REAL = ("float", "double")
+FLOATS = ("__half", "__nv_bfloat16", *REAL)
+INTEGERS = ("signed char", "unsigned char", "short", "int", "long long")
+
+
+def _combined(*types: Iterable[str]) -> list[str]:
+    return [", ".join(chosen) for chosen in itertools.product(*types)]
+
+
+_COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
+_NORMS = _combined(("absolute", "square", "greatest"), FLOATS)
+_CODES = _combined(FLOATS, ("unsigned char", "int"))
+#: heads of up to 64 features, and in single precision of up to 128
+_HEADS = [*_combined(FLOATS, ("2",)), "float, 4"]
+
+#: by file and function, the arguments of the template
+INSTANCES: dict[str, dict[str, Iterable[str]]] = {
+    "attention": dict.fromkeys(("attention", "attention_queries", "attention_keys"), _HEADS),
+    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_x"), FLOATS),
+    "norm": dict.fromkeys(("standardize", "standardize_x", "standardize_weights"), FLOATS),
+    "optim": {
+        **dict.fromkeys(("sgd", "adam", "rescale"), FLOATS),
+        **dict.fromkeys(("block_norms", "tensor_norms"), _NORMS),
+    },
+    "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
+    "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
+    "scatter": dict.fromkeys(("scatter", "scatter_in_order"), _COMBINED),
+    "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), FLOATS),
+    "windows": {
+        **dict.fromkeys(("max_pool", "pool_scatter", "pool_gather"), _CODES),
+        **dict.fromkeys(("window_sum", "window_spread", "im2col", "col2im"), FLOATS),
+    },
+}
+
+
+def instances(ctypes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """File and instance of each kernel for the given C types, as `xp.kernel` takes them."""
+    wanted = set(ctypes)
+    for family, functions in INSTANCES.items():
+        for function, types in functions.items():
+            for chosen in types:
+                if wanted & set(chosen.split(", ")):
+                    yield family, f"{function}<{chosen}>"

@@ -1,0 +1,80 @@
+// What kernels share: half precision computed in float, and teams of threads that reduce lines of arrays.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#ifndef INFINITY  // NVRTC has no <math.h>
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+
+// wide(x) is x in the type in which it is computed: float for half precision, else its own. Narrow<T>::of rounds back.
+template <class T> __device__ T wide(T x) { return x; }
+__device__ inline float wide(__half x) { return __half2float(x); }
+__device__ inline float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
+template <class T> struct Narrow {
+  template <class W> static __device__ T of(W x) { return T(x); }
+};
+template <> struct Narrow<__half> {
+  static __device__ __half of(float x) { return __float2half(x); }
+};
+template <> struct Narrow<__nv_bfloat16> {
+  static __device__ __nv_bfloat16 of(float x) { return __float2bfloat16(x); }
+};
+template <class T> struct Of { typedef T wide; };
+template <> struct Of<__half> { typedef float wide; };
+template <> struct Of<__nv_bfloat16> { typedef float wide; };
+#define WIDE typename Of<T>::wide  // in templates over T
+template <class T> __device__ T narrow(WIDE x) { return Narrow<T>::of(x); }
+
+// Ways to combine two numbers; a NaN among the operands of an extreme is its result.
+struct add {
+  template <class W> static __device__ W of(W a, W b) { return a + b; }
+};
+struct multiply {
+  template <class W> static __device__ W of(W a, W b) { return a * b; }
+};
+struct maximum {
+  template <class W> static __device__ W of(W a, W b) { return a > b || a != a ? a : b; }
+};
+struct minimum {
+  template <class W> static __device__ W of(W a, W b) { return a < b || a != a ? a : b; }
+};
+
+// The number of the running thread among all threads of a launch, for kernels of one element per thread.
+__device__ inline long long thread() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
+
+constexpr int THREADS = 256;  // in a block, at most
+
+// The threads of a block as teams, each of which works on one line of an array: `size` threads, of which this one is
+// number `rank`. Where the elements of a line are neighbours in memory, so are the threads of a team (`along`), and a
+// block is (size, teams); else neighbouring threads work on neighbouring lines, and a block is (teams, size). Either way
+// a warp reads neighbouring elements. Sizes are powers of two.
+struct Team {
+  int size, rank;
+  long long line;
+  int apart;  // neighbours of a team, in threads of the block
+  __device__ Team(bool along)
+      : size(along ? blockDim.x : blockDim.y), rank(along ? threadIdx.x : threadIdx.y),
+        line(along ? (long long)blockIdx.x * blockDim.y + threadIdx.y : (long long)blockIdx.x * blockDim.x + threadIdx.x),
+        apart(along ? 1 : blockDim.x) {}
+};
+
+// The values that the threads of a team have, combined; every thread gets the result. All threads of a block must come
+// here. Within a warp they are exchanged by shuffles, across warps by shared memory, always in the same order.
+template <class By, class W> __device__ W reduce(const Team &team, W value) {
+  __shared__ W shared[THREADS];
+  const int within = team.apart > 1 ? 1 : team.size < 32 ? team.size : 32;
+  for (int d = within / 2; d > 0; d /= 2) value = By::of(value, __shfl_xor_sync(0xffffffffu, value, d));
+  if (team.size == within) return value;
+  const int self = threadIdx.y * blockDim.x + threadIdx.x;
+  shared[self] = value;
+  for (int half = team.size / 2; half >= within; half /= 2) {
+    __syncthreads();
+    if (team.rank < half) shared[self] = By::of(shared[self], shared[self + half * team.apart]);
+  }
+  __syncthreads();
+  value = shared[self - team.rank * team.apart];
+  __syncthreads();  // before the next reduction writes there
+  return value;
+}

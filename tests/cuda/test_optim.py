@@ -1,0 +1,122 @@
+"""Steps of optimizers over many tensors in one launch, norms and clipping, against NumPy's formulas."""
+
+import numpy as np
+import pytest
+
+import gradcu
+from gradcu import backends
+from gradcu.backends.gpu import optim
+from tests.cuda.test_lines import DTYPES, close, every_dtype, raw
+
+SHAPES = [(3,), (5, 7), (4097,), (2, 2, 2), (9000,)]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def xp(cupy):
+    return backends.cuda()
+
+
+def arrays(xp, dtype, positive=False):
+    """Arrays of several sizes on the device, and the same numbers in double precision."""
+    made = [RNG.standard_normal(s).astype(raw(dtype)) for s in SHAPES]
+    made = [abs(a) for a in made] if positive else made
+    return [xp.asarray(a) for a in made], [a.astype("f8") for a in made]
+
+
+def all_close(got, want, dtype):
+    for a, b in zip(got, want, strict=True):
+        close(a, b, dtype, 4)
+
+
+@every_dtype
+@pytest.mark.parametrize("momentum", [0, 0.9])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd(xp, dtype, momentum, nesterov):
+    (p, p64), (g, g64), (b, b64) = (arrays(xp, dtype) for _ in range(3))
+    fresh = [1, 0.75, 0.5, 1, 0.25]
+    optim.sgd(xp, p, g, b if momentum else None, fresh, 0.1, momentum, 0.01, -1, nesterov)
+    for i, (q, h) in enumerate(zip(p64, g64)):
+        h = -h + 0.01 * q
+        if momentum:
+            b64[i] = momentum * b64[i] + fresh[i] * h
+            h = h + momentum * b64[i] if nesterov else b64[i]
+        p64[i] = q - 0.1 * h
+    all_close(p, p64, dtype)
+    all_close(b, b64, dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam(xp, dtype, amsgrad):
+    (p, p64), (g, g64), (m, m64) = (arrays(xp, dtype) for _ in range(3))
+    (v, v64), (w, w64) = (arrays(xp, dtype, positive=True) for _ in range(2))
+    scale, eps = [0.1, 0.2, 0.3, 0.4, 0.5], [1e-3, 1e-2, 0.1, 0.2, 0.3]
+    optim.adam(xp, p, g, m, v, w if amsgrad else None, scale, eps, 0.9, 0.99, 0.02, 0.75, -1)
+    for i, (q, h) in enumerate(zip(p64, g64)):
+        h = -h + 0.02 * q
+        m64[i] = 0.9 * m64[i] + 0.1 * h
+        v64[i] = 0.99 * v64[i] + 0.01 * h * h
+        w64[i] = np.maximum(w64[i], v64[i]) if amsgrad else w64[i]
+        p64[i] = 0.75 * q - scale[i] * m64[i] / (np.sqrt(w64[i] if amsgrad else v64[i]) + eps[i])
+    for got, want in ((p, p64), (m, m64), (v, v64), (w, w64)):
+        all_close(got, want, dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("order", [1, 2, np.inf])
+def test_norms(xp, dtype, order):
+    x, x64 = arrays(xp, dtype)
+    found = optim.norms(xp, x, order)
+    exact = "float64" if dtype == "float64" else "float32"
+    assert found.dtype == exact
+    close(found, np.array([np.linalg.norm(a.ravel(), order) for a in x64]), exact, 4)
+
+
+@every_dtype
+def test_rescale(xp, dtype):
+    x, x64 = arrays(xp, dtype)
+    optim.rescale(xp, x, 1.5)
+    all_close(x, x64, dtype)
+    optim.rescale(xp, x, 0.5)
+    all_close(x, [a * 0.5 for a in x64], dtype)
+    optim.rescale(xp, x, np.nan)
+    assert all(np.isnan(a.get().astype("f8")).all() for a in x)
+
+
+def test_what_suits(xp):
+    x = xp.ones((3, 2))
+    assert optim.suits([x, x], [x, x])
+    assert not optim.suits([x.T])
+    assert not optim.suits([x, x.astype("f4")])
+    assert not optim.suits([x.astype("i4")])
+    assert set(DTYPES) == set(optim.FLOATS)
+
+
+def optimizers():
+    nothing = {"lr": 0.1, "weight_decay": 0.01}
+    for settings in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}):
+        yield gradcu.optim.SGD, nothing | settings
+    for settings in ({}, {"amsgrad": True}, {"maximize": True}):
+        yield gradcu.optim.Adam, nothing | settings
+    yield gradcu.optim.AdamW, nothing
+
+
+@pytest.mark.parametrize(("kind", "settings"), list(optimizers()), ids=str)
+def test_optimizers_step_as_on_the_cpu_in_one_launch(xp, monkeypatch, kind, settings):
+    launched, kernel = [], xp.kernel
+    monkeypatch.setattr(xp, "kernel", lambda family, name: launched.append(name) or kernel(family, name))
+    start = [RNG.standard_normal(s) for s in SHAPES]
+    results = []
+    for device in ("cpu", "cuda"):
+        params = [gradcu.tensor(a, device=device, requires_grad=True) for a in start]
+        optimizer = kind(params, **settings)
+        for step in range(3):
+            for i, p in enumerate(params):
+                p.grad = None if step == i == 1 else (p.detach() - i) * (step + 1)
+            optimizer.step()
+        results.append([p.detach().cpu().numpy() for p in params])
+        assert all(s.device == p.device for p in params for s in optimizer.state[p].values() if s.ndim)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)
+    assert launched == [f"{'sgd' if kind is gradcu.optim.SGD else 'adam'}<double>"] * 3
