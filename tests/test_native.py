@@ -72,7 +72,7 @@ def everything():
         for number in (True, False):  # numbers as arguments, or where the formula branches on them as constants
             kinds = ["array"] * len(arrays)
             kinds += ["number" if number and type(v) in (int, float) else (type(v), v) for v in values[len(arrays) :]]
-            written = native.Kernel(formula, least=1).source(dtype, kinds, values, f"kernel{len(cases)}")
+            written = native.Kernel(formula).source(dtype, kinds, values, f"kernel{len(cases)}")
             if written is not None:
                 texts.append(written[0])
                 cases.append((p, name, formula, arrays, settings, dtype, kinds, written[1]))
@@ -176,6 +176,107 @@ def test_memory_order_does_not_matter(layout):
     }[layout]
     out = registry["lerp"].large(x, y, 0.25)
     np.testing.assert_allclose(out, x + 0.25 * (y - x), rtol=1e-12, atol=1e-14)
+
+
+LAYOUTS = {
+    "row": lambda make: (make(300, 64), make(64)),
+    "column": lambda make: (make(300, 64), make(300, 1)),
+    "channels": lambda make: (make(8, 16, 10, 10), make(16, 1, 1)),
+    "middle": lambda make: (make(20, 1, 30), make(20, 15, 30)),
+    "outer": lambda make: (make(150, 1), make(1, 90)),
+    "lead": lambda make: (make(1, 9000), make(9000)),
+    "scalar": lambda make: (make(9000), make()),
+    "several": lambda make: (make(30, 20, 16), make(30, 1, 16), make(1, 20, 1)),
+    "transposed": lambda make: (make(100, 90).T, make(100, 90).T, make(100)),
+    "mixed": lambda make: (make(100, 90).T, make(90, 100), make(100)),
+    "permuted": lambda make: (make(20, 30, 16).transpose(1, 0, 2), make(20, 16)),
+    "stepped": lambda make: (make(180, 200)[::2, ::2], make(90, 100), make(90, 1)),
+    "vectors": lambda make: (make(18_000)[::2], make(9000)[::-1]),
+    "reversed": lambda make: (make(90, 100)[:, ::-1], make(100)),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_operands_that_broadcast_or_are_strided(threads, monkeypatch, layout, dtype, count):
+    threads(count)
+    monkeypatch.setattr(native, "SHARE", 1000)
+    rng = np.random.default_rng(0)
+    arrays = LAYOUTS[layout](lambda *shape: rng.normal(size=shape).astype(dtype))
+
+    def formula(xp, *a):
+        return [sum(a) * a[-1] + 1, xp.where(a[0] > a[1], a[0] * a[1], 0.5)]
+
+    got = native.Kernel(formula)(*arrays)
+    wide = "float32" if dtype == "float16" else dtype
+    for one, want in zip(got, formula(np, *(a.astype(wide) for a in arrays)), strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one, want.astype(dtype))
+
+
+@needs_compiler
+def test_an_argument_as_result_has_the_shape_of_the_result():
+    x, y = np.ones((1, 9000)), np.ones(9000)
+    first, second = native.Kernel(lambda xp, x, y: [y, x + y + 1])(x, y)
+    assert first.shape == second.shape == (1, 9000)
+
+
+@needs_compiler
+def test_rows_that_are_too_short_are_left_to_numpy():
+    assert native.Kernel(lambda xp, x, y: [x * y + y])(np.ones((3000, 3)), np.ones(3)) is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(9000,), (90, 100), (90, 1), ()])
+def test_masks_are_operands(shape):
+    rng = np.random.default_rng(0)
+    x, mask = rng.normal(size=(90, 100)), rng.normal(size=shape) > 0
+    x, mask = (x.reshape(9000), mask) if len(shape) == 1 else (x, mask)
+    kernel = native.Kernel(lambda xp, m, x: [xp.where(m, x * 2, 0), m & (x > 0), x + xp.astype(m, x.dtype)])
+    got = kernel(np.asarray(mask), x)
+    for one, want in zip(got, [np.where(mask, x * 2, 0), mask & (x > 0), x + mask], strict=True):
+        assert one.dtype == want.dtype
+        np.testing.assert_array_equal(one, want)
+
+
+@needs_compiler
+def test_where_backward_in_one_kernel():
+    rng = np.random.default_rng(0)
+    mask = rng.normal(size=(90, 100)) > 0
+    x, y = gradcu.tensor(rng.normal(size=(90, 100)), requires_grad=True), gradcu.zeros(100, requires_grad=True).double()
+    y.retain_grad()
+    gradcu.where(gradcu.tensor(mask), x, y).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), mask.astype(float))
+    np.testing.assert_array_equal(y.grad.numpy(), (~mask).sum(0))
+
+
+def halves(name):
+    """Every number of a floating type of two bytes."""
+    return np.arange(1 << 16).astype(np.uint16).view(gradcu.dtypes.dtype.by_name[name].numpy)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_halves_are_computed_in_float32(name):
+    """All of them are read as they are; results are rounded once, to the nearest, NaN and infinities too."""
+    if name == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    x = halves(name)
+    wide = x.astype(np.float32)
+    scale = np.random.default_rng(0).uniform(0.5, 2, 2)
+    results = native.Kernel(lambda xp, x, a, b: [xp.where(x == x, x, 1.5), (x * a) * b, x > 1])(x, *map(float, scale))
+    a, b = scale.astype(np.float32)
+    with np.errstate(all="ignore"):
+        wanted = np.where(wide == wide, wide, 1.5).astype(x.dtype), (wide * a * b).astype(x.dtype), wide > 1
+    for got, want in zip(results, wanted, strict=True):
+        assert got.dtype == want.dtype
+        if got.dtype != bool:
+            nan = np.isnan(want.astype(np.float32))
+            np.testing.assert_array_equal(np.isnan(got.astype(np.float32)), nan)
+            got, want = got.view(np.uint16)[~nan], want.view(np.uint16)[~nan]
+        np.testing.assert_array_equal(got, want)
 
 
 @needs_compiler
@@ -313,19 +414,19 @@ def traced(formula, *kinds):
 def test_equal_parts_are_computed_once():
     xp, out = traced(lambda xp, x: xp.exp(-x) / (1 + xp.exp(-x)), "array")
     assert steps([out]) == 4
-    assert kernel_source(xp, [out], "k", "float").count("= expf(") == 1
+    assert kernel_source(xp, [out], "k", "float32").count("= expf(") == 1
 
 
 def test_composite_functions_are_traced_through():
     xp, out = traced(lambda xp, x: xp.gelu(xp.silu(x)), "array")
-    source = kernel_source(xp, [out], "k", "float")
+    source = kernel_source(xp, [out], "k", "float32")
     assert "= expf(" in source
     assert "= erff(" in source
 
 
 def test_what_numbers_give_stands_before_the_loop():
     xp, out = traced(lambda xp, x, a, b: x * xp.exp(a * b), "array", "number", "number")
-    before, inside = kernel_source(xp, [out], "k", "float").split("#pragma omp simd\n")
+    before, inside = kernel_source(xp, [out], "k", "float32").split("#pragma omp simd\n")
     assert "exp(t0)" in before
     assert "exp" not in inside
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expr import vectors_needed, vectors_probe
+from ..expr import ARGUMENTS, STRIDED, vectors_needed, vectors_probe
 from . import native
 
 LINK = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-Wl,--no-undefined"]
@@ -197,45 +197,54 @@ if sys.implementation.name == "cpython" and _data_by_layout(_example) == _exampl
 
 
 def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -> Callable:
-    """The Python function of a compiled kernel: `(values, example, into) -> list of results`.
+    """The Python function of a compiled kernel: `(values, example, space, into) -> list of results`.
 
-    `results` has for each its dtype, or the position of the argument that it is.
+    `example` is one of the arrays, and `space` where their elements are unless all are contiguous. `results` has for
+    each its dtype, or the position of the argument that it is.
     """
-    real = ctypes.c_float if dtype == np.float32 else ctypes.c_double
-    types = {"array": ctypes.c_void_p, "uniform": real, "number": ctypes.c_double}
-    taken = [(i, k) for i, k in enumerate(kinds) if isinstance(k, str) and k in types]
+    real = ctypes.c_double if dtype == np.float64 else ctypes.c_float
+    types = {"number": ctypes.c_double, "uniform": real, "uniform bool": ctypes.c_bool}
+    taken = [(i, k) for i, k in enumerate(kinds) if type(k) is str and k.partition(" ")[0] in ARGUMENTS]
     made = [r for r in results if type(r) is not int]
     straight = len(made) == len(results)
+    strided = any(k.partition(" ")[0] in STRIDED for _, k in taken)
     run.restype = None
-    run.argtypes = [types[k] for _, k in taken]
-    run.argtypes += [*[ctypes.c_void_p] * len(made), ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
+    run.argtypes = [types.get(k, ctypes.c_void_p) for _, k in taken]
+    run.argtypes += [*[ctypes.c_void_p] * (len(made) + strided), ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
     empty = np.empty
     unaligned = dtype.itemsize - 1
 
-    def function(values: Sequence[Any], example: Any, into: Any = None) -> list[Any] | None:
-        shape, size = example.shape, example.size
-        if into is None:
-            outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
+    def function(values: Sequence[Any], example: Any, space: Any = None, into: Any = None) -> list[Any] | None:
+        if space is not None:
+            size, outs = space.size, [space.empty(d) for d in made]
         else:
-            outs = [into]
+            shape, size = example.shape, example.size
+            outs = [into] if into is not None else []
+            if into is None:
+                outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
         given: list[Any] = []
         for i, kind in taken:
             v = values[i]
-            if kind == "array":
-                v = data(v)
-                if v & unaligned:  # which C++ does not allow
-                    return None
-            elif kind == "uniform":
+            if kind == "number":
+                pass
+            elif kind == "uniform" or kind == "uniform bool":
                 v = v.item(0)
+            else:
+                v, mask = data(v), v.itemsize == 1
+                if v & unaligned and not mask:  # which C++ does not allow
+                    return None
             given.append(v)
         given += map(data, outs)
+        if strided:
+            given.append(space.table)
         threads = min(native.get_num_threads(), size // native.SHARE)
         helpers = share() if threads > 1 else None
         run(*given, size, threads if helpers else 1, helpers)
         if straight:
             return outs
         rest = iter(outs)
-        return [values[r] if type(r) is int else next(rest) for r in results]
+        whole = [next(rest) if type(r) is not int else values[r] for r in results]
+        return whole if space is None else [r.reshape(space.shape) for r in whole]  # (1, n) for an argument of (n,)
 
     return function
 

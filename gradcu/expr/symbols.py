@@ -19,9 +19,10 @@ class NotPointwise(TypeError):
 class Symbol:
     """A value in an expression: `op` applied to `args`.
 
-    Arguments of the kernel are the ops "array" (an element of one), "uniform" (a number in place of an array, of the
-    array's dtype) and "number" (Python's own), with their name as the one arg; a "constant" has its number.
-    What is computed from numbers and constants alone is a number too: a double, as in Python.
+    Arguments of the kernel are the ops "array" (an element of a contiguous one), "row" (of one whose rows are
+    contiguous), "column" (which has one element for each row), "strided" (any other), "uniform" (one element in place
+    of an array) and "number" (Python's own), with their name as the one arg; a "constant" has its number. What is
+    computed from numbers and constants alone is a number too: a double, as in Python.
     """
 
     __slots__ = ("args", "boolean", "number", "op", "trace")
@@ -106,7 +107,8 @@ SAME = {
     "power": "pow", "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
     "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "true_divide": "divide", "rint": "round",
 }  # fmt: skip
-ARGUMENTS = ("array", "uniform", "number")
+STRIDED = ("row", "column", "strided")  # the arguments whose elements are found by steps
+ARGUMENTS = ("array", *STRIDED, "uniform", "number")
 
 
 def _logaddexp(xp: Trace, x: Any, y: Any) -> Symbol:
@@ -134,9 +136,10 @@ class Trace:
         self.arguments: list[Symbol] = []
         self._within: set[str] = set()  # the operations whose formulas are being traced
 
-    def argument(self, op: str, name: str) -> Symbol:
-        """The symbol of an argument of the kernel: an "array", a "uniform" or a "number"."""
-        symbol = Symbol(self, op, (name,), False, op == "number")
+    def argument(self, kind: str, name: str) -> Symbol:
+        """The symbol of an argument of the kernel; its kind is one of ARGUMENTS, or "array bool" for a mask."""
+        op, _, boolean = kind.partition(" ")
+        symbol = Symbol(self, op, (name,), bool(boolean), op == "number")
         self.arguments.append(symbol)
         return symbol
 

@@ -79,15 +79,16 @@ class Elementwise(Primitive):
             return self.direct, math.inf
         alone = composed or self.name in native.FASTER
         least = native.SMALL if composed else 4 * native.SMALL if alone else native.LARGE
-        kernel, direct = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], least=1 + composed), self.direct
+        steps = 2 if composed and self.name not in native.FASTER else 1
+        kernel, direct = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], steps), self.direct
 
         def large(*args: Any) -> Any:
             results = kernel(*args) if alone or native.get_num_threads() > 1 else None
             return direct(*args) if results is None else results[0]
 
         def on_host(xp: Any, *args: Any) -> Any:
-            first = args[0]
-            return large(*args) if type(first) is _ndarray and first.size >= least else direct(*args)
+            worth = any(type(a) is _ndarray and a.size >= least for a in args)
+            return large(*args) if worth else direct(*args)
 
         self.kernel, self.on_host = kernel, on_host
         return large, least
