@@ -74,6 +74,18 @@ def _give_up(path: str, why: str) -> None:
 
 
 @functools.cache
+def _say_missing() -> None:
+    """Note, once, that kernels would be faster."""
+    named = os.environ.get("CXX")
+    warnings.warn(
+        f"{'CXX=' + named if named else 'a C++ compiler (g++, c++ or clang++)'} was not found: NumPy computes large "
+        "pointwise operations, which takes a few times as long. Install g++, or set GRADCU_NATIVE=0 to leave it at "
+        "that without this note.",
+        stacklevel=2,
+    )
+
+
+@functools.cache
 def processor() -> str:
     """What the compiler may see of the processor under -march=native."""
     try:
@@ -113,7 +125,11 @@ def library(source: str) -> ctypes.CDLL | None:
 
 def _library(source: str) -> ctypes.CDLL | None:
     path = find()
-    if not path or not identity(path):
+    if not path:
+        if os.environ.get("GRADCU_NATIVE") != "0":
+            _say_missing()
+        return None
+    if not identity(path):
         return None
     try:
         level = vectors(path)

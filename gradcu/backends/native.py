@@ -1,7 +1,8 @@
 """Compiled CPU kernels: formulas over large arrays as one C++ loop, made when first needed.
 
-Small arrays, other dtypes, and formulas that are not pointwise stay with NumPy; so does everything without a compiler,
-or with GRADCU_NATIVE=0. docs/native.md tells how a formula becomes a kernel, `compiler` where kernels are kept.
+Small arrays, other dtypes, and formulas that are not pointwise stay with NumPy. Without a compiler, or with
+GRADCU_NATIVE=0, NumPy computes formulas of several steps in blocks. docs/native.md tells how a formula becomes a
+kernel, `compiler` where kernels are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ctypes
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -189,26 +190,29 @@ class Kernel:
         if into is not None and (space is not None or into.strides != strides or not into.flags.writeable):
             return None
         least = 1 if _threads > 1 and (example.size if space is None else space.size) >= LARGE else self.least
-        try:
-            key = (dtype, least, *kinds)
-            function = self._built.get(key, self)
-            if function is self:
-                function = self._compile(key, values)
-            if function is None and "number" in kinds:
-                key = (dtype, least, *(repr(v) if k == "number" else k for k, v in zip(kinds, values)))
-                function = self._built.get(key, self)
-                if function is self:
-                    function = self._compile(key, values)
-        except TypeError:  # an argument that cannot be hashed
-            return None
+        function = self._function((dtype, least, *kinds), values)
+        if function is None and "number" in kinds:  # the formula may branch on one
+            kinds = [repr(v) if k == "number" else k for k, v in zip(kinds, values)]
+            function = self._function((dtype, least, *kinds), values)
         return None if function is None else function(values, example, space, into)
 
-    def trace(self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]) -> tuple[Trace, list[Symbol], list[Any]]:
+    def _function(self, key: tuple, values: Sequence[Any]) -> Callable | None:
+        """The function for a kind of arguments, made if need be; None if that is to be left to NumPy."""
+        try:
+            return self._built[key]
+        except KeyError:
+            return self._compile(key, values)
+        except TypeError:  # an argument that cannot be hashed
+            return None
+
+    def trace(
+        self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any], lacking: Collection[str] = ()
+    ) -> tuple[Trace, list[Symbol], list[Any]]:
         """The expression, its results, and of each its dtype or the position of the argument that it is.
 
         Raises whatever a formula trips over that is not pointwise.
         """
-        xp = Trace(dtype if dtype.itemsize > 2 else _f32)
+        xp = Trace(dtype if dtype.itemsize > 2 else _f32, lacking)
         symbols = [
             xp.argument(k, f"a{i}") if type(k) is str and k.partition(" ")[0] in ARGUMENTS else v
             for i, (k, v) in enumerate(zip(kinds, values))
@@ -237,18 +241,33 @@ class Kernel:
         return kernel_source(xp, made, name, dtype.name), own
 
     def _compile(self, key: tuple, values: Sequence[Any]) -> Callable | None:
-        """The function for a kind of arguments, which is kept; None if that is to be left to NumPy."""
         function = None
         if len(self._built) < VARIANTS:
             from . import compiler
 
             dtype, least, *kinds = key
             written = self.source(dtype, kinds, values, least=least)
-            loaded = None if written is None else compiler.library(written[0])
-            if written is not None and loaded is not None:
-                function = compiler.caller(loaded.kernel, dtype, kinds, written[1])
+            if written is not None:
+                loaded = compiler.library(written[0])
+                if loaded is not None:
+                    function = compiler.caller(loaded.kernel, dtype, kinds, written[1])
+                else:
+                    function = self._in_blocks(dtype, kinds, values)
             self._built[key] = function
         return function
+
+    def _in_blocks(self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Callable | None:
+        """The function that has NumPy compute an expression in blocks; None if it has too few steps to gain by it."""
+        from ..expr import blocks
+
+        try:
+            trace, results, own = self.trace(dtype, kinds, values, blocks.LACKING)
+        except Exception:  # a formula in place of a function that NumPy lacks is not pointwise
+            return None
+        if steps(results) < blocks.LEAST_STEPS:
+            return None
+        made = [r for r, what in zip(results, own) if type(what) is not int]
+        return blocks.caller(trace.arguments, made, dtype, kinds, own, get_num_threads)
 
 
 def _regular(example: Any, kinds: Sequence[Any], values: Sequence[Any]) -> bool:

@@ -72,7 +72,7 @@ STORED = {
     "float64": ("double", "{}", "double({})"),
     "float16": ("uint16_t", "from_float16({})", "to_float16({})"),
     "bfloat16": ("uint16_t", "from_bfloat16({})", "to_bfloat16({})"),
-    "bool": ("bool", "{}", "bool({})"),
+    "bool": ("unsigned char", "{} != 0", "{} ? 1 : 0"),  # for loops over bool GCC has no vector instructions
 }
 HALVES = """#include <cstdint>
 #include <cstring>

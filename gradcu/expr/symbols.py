@@ -8,7 +8,7 @@ expression. Equal parts of an expression are one symbol.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 
@@ -130,8 +130,9 @@ COMPOSITE: dict[str, Callable] = {
 class Trace:
     """One expression in the making, for one dtype; also the namespace `xp` that the formulas are given."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: Any, lacking: Collection[str] = ()) -> None:
+        """`lacking` are basic functions to be traced by their formulas, because they cannot be called."""
+        self.dtype, self.lacking = dtype, lacking
         self.symbols: dict[tuple, Symbol] = {}
         self.arguments: list[Symbol] = []
         self._within: set[str] = set()  # the operations whose formulas are being traced
@@ -195,7 +196,8 @@ class Trace:
     def apply(self, primitive: Any, *args: Any, **attributes: Any) -> Any:
         """A declared operation: the basic function of its name, if there is one, else its formula."""
         name = SAME.get(primitive.name, primitive.name)
-        if (name in BASIC or name in COMPOSITE) and name != "sign":  # of NaN: NaN in NumPy, 0 in PyTorch
+        by_formula = name == "sign" or name in self.lacking  # the sign of NaN is NaN in NumPy, 0 in PyTorch
+        if (name in BASIC or name in COMPOSITE) and not by_formula:
             return getattr(self, name)(*args, **attributes)
         if name in self._within:
             raise NotPointwise(f"{name} is computed by the array library alone")
@@ -207,7 +209,7 @@ class Trace:
 
     def __getattr__(self, name: str) -> Callable:
         name = SAME.get(name, name)
-        if name in BASIC:
+        if name in BASIC and name not in self.lacking:
             return lambda *operands: self.make(name, *operands)
         if name in COMPOSITE:
             return lambda *operands: COMPOSITE[name](self, *operands)
