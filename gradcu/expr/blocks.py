@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -127,7 +128,9 @@ def _tiles(lengths: Sequence[int]) -> tuple[tuple[int, ...], Iterator[tuple]]:
     return (rows, *lengths[k + 1 :]), itertools.product(*map(range, lengths[:k]), cuts)
 
 
-_pool: list[ThreadPoolExecutor] = []
+_pool: list[ThreadPoolExecutor] = []  # one, from when it is first needed
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its parent's threads
 
 
 def caller(
@@ -162,7 +165,7 @@ def caller(
                 continue
             v = values[i]
             if kind.startswith("uniform"):
-                operands.append(v.reshape(-1)[:1].reshape(()).astype(real if v.dtype != bool else bool))
+                operands.append(np.asarray(v[(0,) * v.ndim], bool if v.dtype == bool else real))
             elif space is None:
                 operands.append(v.reshape(-1, order=order))
             else:
@@ -175,9 +178,8 @@ def caller(
         shape, tiles = _tiles(lengths)
 
         def work(tiles: Iterator[tuple]) -> None:
-            scratch = [
-                np.empty(shape, real if kind == "s" else bool) for kind, n in program.scratch.items() for _ in range(n)
-            ]
+            scratch = [np.empty(shape, real) for _ in range(program.scratch["s"])]
+            scratch += [np.empty(shape, bool) for _ in range(program.scratch["m"])]
             wide = [np.empty(shape, real) if n else None for n in narrow]
             with np.errstate(all="ignore"):
                 for at in tiles:
