@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,10 @@ from typing import Any
 import numpy as np
 
 from .. import backends as _settings, devices
+from ..expr import steps
+from ..expr.cuda import elementwise_source
 from .lookup import lookup, owner_of
+from .native import FLOATING
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 
@@ -429,6 +433,54 @@ def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
         scatter = kernel("scatter", f"scatter<{by}, {C_TYPES[x.dtype.name]}>")
         rows, values = cp.ascontiguousarray(rows), cp.ascontiguousarray(values)
         scatter((-(-count // 256),), (256,), (x, rows, values, np.int64(length), np.int64(count)))
+
+
+# --- formulas ---
+
+
+def fused(formula: Any, values: Sequence[Any]) -> list[Any] | None:
+    """The results of a `native.Kernel` by one kernel; None if it is one step alone, or not pointwise."""
+    kinds: list[Any] = []
+    dtype = None
+    for v in values:
+        if type(v) is ndarray:
+            boolean = v.dtype.kind == "b"
+            if not boolean:
+                if v.dtype.name not in FLOATING or (dtype is not None and v.dtype != dtype):
+                    return None
+                dtype = v.dtype
+            kinds.append("array bool" if boolean else "array")
+        else:
+            kinds.append("number" if type(v) is float or (type(v) is int and abs(v) <= 1 << 53) else (type(v), v))
+    if dtype is None:
+        return None
+    made = _fused(formula, dtype, kinds, values)
+    if made is None and "number" in kinds:  # the formula may branch on one
+        kinds = [repr(v) if k == "number" else k for k, v in zip(kinds, values)]
+        made = _fused(formula, dtype, kinds, values)
+    if made is None:
+        return None
+    results = made(*(v for k, v in zip(kinds, values) if k in ("array", "array bool", "number")))
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def _fused(formula: Any, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+    def make() -> Any:
+        try:
+            trace, results, _ = formula.trace(dtype, kinds, values)
+        except Exception:  # whatever a formula trips over, CuPy will say it better, or can do it
+            return None
+        if steps(results) < 2:
+            return None
+        return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise", options=("--fmad=false",))
+
+    return formula.kept(("cuda", dtype, *kinds), make)
+
+
+def apply(primitive: Any, *args: Any) -> Any:
+    """An elementwise operation: by one kernel if its formula has several steps."""
+    results = fused(primitive.kernel, args)
+    return primitive.forward(sys.modules[__name__], *args) if results is None else results[0]
 
 
 # --- random numbers ---

@@ -198,12 +198,19 @@ class Kernel:
 
     def _function(self, key: tuple, values: Sequence[Any]) -> Callable | None:
         """The function for a kind of arguments, made if need be; None if that is to be left to NumPy."""
+        return self.kept(key, lambda: self._compile(key, values))
+
+    def kept(self, key: tuple, make: Callable[[], Callable | None]) -> Callable | None:
+        """What was made for a kind of arguments, or is made now; None if they have been of too many kinds."""
         try:
             return self._built[key]
         except KeyError:
-            return self._compile(key, values)
+            if len(self._built) < VARIANTS:
+                made = self._built[key] = make()
+                return made
         except TypeError:  # an argument that cannot be hashed
-            return None
+            pass
+        return None
 
     def trace(
         self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any], lacking: Collection[str] = ()
@@ -241,20 +248,16 @@ class Kernel:
         return kernel_source(xp, made, name, dtype.name), own
 
     def _compile(self, key: tuple, values: Sequence[Any]) -> Callable | None:
-        function = None
-        if len(self._built) < VARIANTS:
-            from . import compiler
+        from . import compiler
 
-            dtype, least, *kinds = key
-            written = self.source(dtype, kinds, values, least=least)
-            if written is not None:
-                loaded = compiler.library(written[0])
-                if loaded is not None:
-                    function = compiler.caller(loaded.kernel, dtype, kinds, written[1])
-                else:
-                    function = self._in_blocks(dtype, kinds, values)
-            self._built[key] = function
-        return function
+        dtype, least, *kinds = key
+        written = self.source(dtype, kinds, values, least=least)
+        if written is None:
+            return None
+        loaded = compiler.library(written[0])
+        if loaded is None:
+            return self._in_blocks(dtype, kinds, values)
+        return compiler.caller(loaded.kernel, dtype, kinds, written[1])
 
     def _in_blocks(self, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Callable | None:
         """The function that has NumPy compute an expression in blocks; None if it has too few steps to gain by it."""

@@ -150,7 +150,7 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
     """
     real = "double" if stored == "float64" else "float"
     suffix = "" if real == "double" else "f"
-    before, inside, text = statements(results, real, lambda f, number: f if number else f + suffix)
+    before, inside, text = statements(results, lambda f, number: f if number else f + suffix)
     parameters, loads, fixed, moved, stores = [], [], [], [], []
     strided = 0
     for a in trace.arguments:
@@ -202,11 +202,11 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
 
 
 def statements(
-    results: Sequence[Symbol], real: str, function: Callable[[str, bool], str]
+    results: Sequence[Symbol], function: Callable[[str, bool], str]
 ) -> tuple[list[str], list[str], dict[int, str]]:
     """C++ for the parts of an expression: what stands before a loop, what within, and how each part is called there.
 
-    `real` is the type of elements, and `function(name, number)` the C library's function for them, or for numbers.
+    `function(name, number)` is the C library's function for elements, which are of the type T, or for numbers.
     """
     text: dict[int, str] = {}
     before: list[str] = []

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+import numpy
+
 
 class NotPointwise(TypeError):
     """A formula asked something of a symbol that only an array, or a number, can answer."""
@@ -18,6 +20,9 @@ class NotPointwise(TypeError):
 
 class Symbol:
     """A value in an expression: `op` applied to `args`.
+
+    Symbols take the place of arrays in formulas (see `Trace`), and in tensors too (see `backends.traced`). Each stands
+    for any one element, so all have the same shape, which is not told.
 
     Arguments of the kernel are the ops "array" (an element of a contiguous one), "row" (of one whose rows are
     contiguous), "column" (which has one element for each row), "strided" (any other), "uniform" (one element in place
@@ -31,10 +36,29 @@ class Symbol:
     def __init__(self, trace: Trace, op: str, args: tuple, boolean: bool, number: bool) -> None:
         self.trace, self.op, self.args, self.boolean, self.number = trace, op, args, boolean, number
 
+    base = None  # as of an array that is nobody's view
+
+    @property
+    def strides(self) -> tuple:
+        raise NotPointwise("it changes a tensor in place (give the result a name of its own), or asks for strides")
+
+    @property
+    def shape(self) -> tuple:
+        return _any_shape
+
+    @property
+    def size(self) -> int:
+        raise NotPointwise("it asks for the number of elements, or for their values")
+
     @property
     def dtype(self) -> Any:
         """The raw dtype that the expression is traced for: formulas may branch on it."""
-        return self.trace.dtype
+        return self.trace.boolean if self.boolean else self.trace.dtype
+
+    @property
+    def ndim(self) -> Any:
+        """Any number of dimensions, or none if this is a number: only that may be asked."""
+        return 0 if self.number else _unknown
 
     def astype(self, dtype: Any, copy: bool = True) -> Symbol:
         return self.trace.astype(self, dtype)
@@ -54,10 +78,36 @@ class Symbol:
     def __abs__(self) -> Symbol:
         return self.trace.make("abs", self)
 
+    def __getitem__(self, index: Any) -> Any:
+        raise NotPointwise("it takes elements by their index")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotPointwise("a tensor is changed in place: give the result a name of its own")
+
     def __getattr__(self, name: str) -> Any:
         raise NotPointwise(f"a symbol has no {name}: the formula is not pointwise")
 
     __hash__ = object.__hash__
+
+
+class _AnyShape(tuple):
+    """A shape that is equal to itself, and not known."""
+
+    def __iter__(self) -> Any:
+        raise NotPointwise("it asks for the shape: what is pointwise is the same for all shapes")
+
+
+class _Unknown:
+    """A number of dimensions that is not known."""
+
+    def _asked(self, *other: Any) -> Any:
+        raise NotPointwise("it asks for the shape: what is pointwise is the same for all shapes")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __index__ = _asked
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __hash__ = _asked
+
+
+_any_shape, _unknown = _AnyShape(), _Unknown()
 
 
 def _operator(name: str, op: str, reflected: bool = False) -> None:
@@ -116,12 +166,23 @@ def _logaddexp(xp: Trace, x: Any, y: Any) -> Symbol:
     return xp.where(xp.equal(x, y), x + math.log(2), xp.maximum(x, y) + xp.log1p(xp.exp(-abs(x - y))))
 
 
+def _of_masks(xp: Trace, op: str, *masks: Any) -> Symbol:
+    """Operations on bits, which those of numbers are not asked for."""
+    if not all(isinstance(m, bool) or (isinstance(m, Symbol) and m.boolean) for m in masks):
+        raise NotPointwise(f"{op} of floating numbers")
+    return xp.make(op, *masks)
+
+
 #: functions of NumPy's that are none of C++'s, by formula
 COMPOSITE: dict[str, Callable] = {
     "logaddexp": _logaddexp,
     "signbit": lambda xp, x: xp.copysign(1.0, x) < 0,
     "zeros_like": lambda xp, x: xp.constant(0),
     "ones_like": lambda xp, x: xp.constant(1),
+    "bitwise_and": lambda xp, x, y: _of_masks(xp, "logical_and", x, y),
+    "bitwise_or": lambda xp, x, y: _of_masks(xp, "logical_or", x, y),
+    "bitwise_xor": lambda xp, x, y: _of_masks(xp, "logical_xor", x, y),
+    "bitwise_invert": lambda xp, x: _of_masks(xp, "logical_not", x),
     "conj": lambda xp, x: x,
     "real": lambda xp, x: x,
 }
@@ -132,7 +193,7 @@ class Trace:
 
     def __init__(self, dtype: Any, lacking: Collection[str] = ()) -> None:
         """`lacking` are basic functions to be traced by their formulas, because they cannot be called."""
-        self.dtype, self.lacking = dtype, lacking
+        self.dtype, self.boolean, self.lacking = dtype, numpy.dtype(bool), lacking
         self.symbols: dict[tuple, Symbol] = {}
         self.arguments: list[Symbol] = []
         self._within: set[str] = set()  # the operations whose formulas are being traced

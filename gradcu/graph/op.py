@@ -88,7 +88,7 @@ class Primitive:
             domain. Elementwise operations need none.
         """
         names = parameters(forward)[1:]
-        self.on_host = forward  # what runs on the CPU: the formula, if nothing better is put in its place
+        self.on_host = forward  # what runs: the formula, if nothing better is put in its place
         self.name, self.forward, self.vjp, self.jvp, self.kind = name, forward, vjp, jvp, kind
         self.inputs, self.attributes = names[:inputs], names[inputs:]
         self.outputs, self.variadic, self.view, self.holomorphic = outputs, variadic, view, holomorphic

@@ -191,9 +191,9 @@ def write_backward(
     kernel = None
     if way == "raw" and op.kind == "elementwise" and not (joint or conjugate or "needs" in wanted) and op.outputs == 1:
         kernel, call = _kernel(op, formulas, wanted, tensors)
-        lines.append(f"if xp is host and g.size >= small: results = {call}")
-        lines.append("else: results = None")
-        lines.append("if results is not None: return results")
+        lines.append("if xp is not host or g.size >= small:")
+        lines.append(f"    results = {call}")
+        lines.append("    if results is not None: return results")
     value = {}
     for n in wanted:
         value[n] = n
@@ -231,7 +231,7 @@ def write_backward(
 def _kernel(
     op: Any, formulas: Sequence[Callable | None], wanted: Sequence[str], tensors: Sequence[str]
 ) -> tuple[Any, str]:
-    """The formulas as one compiled kernel for large arrays, and the text that calls it."""
+    """The formulas as one kernel, for large arrays on the CPU and any on a device, and the text that calls it."""
     wanted_by = [(i, f, parameters(f)[2:]) for i, f in enumerate(formulas) if f is not None]
 
     def formula(xp: Any, g: Any, *values: Any) -> list[Any]:
@@ -240,8 +240,8 @@ def _kernel(
 
     compiled = native.Kernel(formula)
 
-    def kernel(*values: Any) -> list[Any] | None:
-        results = compiled(*values)
+    def kernel(xp: Any, *values: Any) -> list[Any] | None:
+        results = compiled(*values) if xp is backends.host else xp.fused(compiled, values)
         if results is None or len(results) == len(formulas):
             return results
         spread: list[Any] = [None] * len(formulas)
@@ -249,7 +249,7 @@ def _kernel(
             spread[i] = r
         return spread
 
-    return kernel, f"kernel(g{''.join(f', {n}._array' if n in tensors else f', {n}' for n in wanted)})"
+    return kernel, f"kernel(xp, g{''.join(f', {n}._array' if n in tensors else f', {n}' for n in wanted)})"
 
 
 def rebuild(node: Node, out: Any) -> Any:
