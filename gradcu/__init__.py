@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         utils as utils,
     )
     from ._functions import *
+    from .pointwise import elementwise as elementwise, fuse as fuse
     from .serialization import load as load, save as save
 
 globals().update(_functions)
@@ -131,10 +132,12 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"gradcu.{name}")
     if name in ("save", "load"):
         return getattr(importlib.import_module("gradcu.serialization"), name)
+    if name in ("fuse", "elementwise"):
+        return getattr(importlib.import_module("gradcu.pointwise"), name)
     if name in _functions:  # declared since: an operation of the user's own
         return _functions[name]
     raise AttributeError(f"module 'gradcu' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, "load", "save"})
+    return sorted({*globals(), *_SUBMODULES, "elementwise", "fuse", "load", "save"})

@@ -246,7 +246,8 @@ def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -
             elif kind == "uniform" or kind == "uniform bool":
                 v = v.item(0)
             else:
-                v, mask = data(v), v.itemsize == 1
+                mask = v.itemsize == 1
+                v = data(v)
                 if v & unaligned and not mask:  # which C++ does not allow
                     return None
             given.append(v)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -475,6 +476,21 @@ def _fused(formula: Any, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]
         return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise", options=("--fmad=false",))
 
     return formula.kept(("cuda", dtype, *kinds), make)
+
+
+def launch_source(text: str, function: str, arrays: Sequence[Any], numbers: tuple, size: int, threads: int) -> None:
+    """Run a function of the user's CUDA C++, or the instance of a template for the type of the first array."""
+    if re.search(rf"template\s*<[^>]*>[^;{{]*\b{function}\s*\(", text):
+        function = f"{function}<{C_TYPES[arrays[0].dtype.name]}>"
+    if size:
+        given = [np.float64(n) if isinstance(n, float) else np.int64(n) for n in numbers]
+        with arrays[0].device:
+            _user(text, function)((-(-size // threads),), (threads,), (*arrays, *given, np.int64(size)))
+
+
+@functools.cache
+def _user(text: str, function: str) -> Any:
+    return cp.RawModule(code=text, options=("-std=c++17",), name_expressions=(function,)).get_function(function)
 
 
 def apply(primitive: Any, *args: Any) -> Any:

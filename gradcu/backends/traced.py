@@ -57,7 +57,7 @@ array = asarray = copy = conj = broadcast_to = same
 
 
 def iadd(x: Symbol, y: Symbol) -> Symbol:
-    return x + y
+    return x.trace.make("add", x, y)
 
 
 def is_view(result: Symbol, x: Symbol) -> bool:

@@ -20,10 +20,12 @@ from .memory import (
     memory_reserved,
     reset_peak_memory_stats,
 )
+from .raw import RawKernel
 from .streams import Event, Stream, current_stream, default_stream, stream
 
 __all__ = [
     "Event",
+    "RawKernel",
     "Stream",
     "current_device",
     "current_stream",

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from .evaluate import of_numbers
 from .symbols import ARGUMENTS, Symbol, parts
 
 BLOCK = 65_536  # elements: NumPy's calls, and passing on the interpreter's lock, take less time than their work
@@ -35,16 +36,6 @@ def _where(condition: Any, x: Any, y: Any, out: Any) -> None:
     np.bitwise_xor(x.view(integer), y_bits, out=bits)
     np.bitwise_and(bits, -condition.view(np.int8), out=bits)
     np.bitwise_xor(bits, y_bits, out=bits)
-
-
-def of_numbers(op: str, *args: float) -> float:
-    """A basic function of Python's numbers alone."""
-    if op == "where":
-        return args[1] if args[0] else args[2]
-    from ..backends import host
-
-    with np.errstate(all="ignore"):
-        return getattr(host, op)(*map(np.asarray, args)).item()
 
 
 class Program:
@@ -177,7 +168,7 @@ def caller(
             fixed = [np.asarray(n, bool if type(n) is bool else real) for n in program.before(*numbers)]
         shape, tiles = _tiles(lengths)
 
-        def work(tiles: Iterator[tuple]) -> None:
+        def work(tiles: Iterable[tuple]) -> None:
             scratch = [np.empty(shape, real) for _ in range(program.scratch["s"])]
             scratch += [np.empty(shape, bool) for _ in range(program.scratch["m"])]
             wide = [np.empty(shape, real) if n else None for n in narrow]

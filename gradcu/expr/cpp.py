@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -151,7 +152,11 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
     real = "double" if stored == "float64" else "float"
     suffix = "" if real == "double" else "f"
     before, inside, text = statements(results, lambda f, number: f if number else f + suffix)
-    parameters, loads, fixed, moved, stores = [], [], [], [], []
+    parameters: list[tuple[str, str]] = []
+    loads: list[str] = []
+    fixed: list[str] = []  # loads that are the same for a row
+    moved: list[str] = []
+    stores: list[str] = []
     strided = 0
     for a in trace.arguments:
         n, (c_type, read, _) = a.args[0], STORED["bool" if a.boolean else stored]
@@ -173,7 +178,8 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
         stores.append(f"out{i}[i] = {write.format(text[id(r)])};")
     signature = ", ".join(f"{kind} {n}" for kind, n in parameters)
     names = ", ".join(n for _, n in parameters)
-    row_signature, place = signature, 0
+    row_signature = signature
+    place = 0
     for a in trace.arguments:  # the step within a row follows the operands
         if a.op == "strided":
             row_signature += f", ptrdiff_t step_{a.args[0]}"
@@ -199,6 +205,10 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
         space="const ptrdiff_t* space, " if strided else "",
         call=f"{name}_rows({names}, space, begin, end)" if strided else f"{name}_row({names}, begin, end)",
     )
+
+
+def _function_of(function: Callable[[str, bool], str], number: bool, found: re.Match) -> str:
+    return function(found[1], number)
 
 
 def statements(
@@ -227,7 +237,7 @@ def statements(
             value = BASIC[s.op].format(*operands)
             if s.number:
                 value = re.sub(r"\bT\(", "double(", value)
-            value = re.sub(r"\bm\((\w+)\)", lambda m, s=s: function(m[1], s.number), value)
+            value = re.sub(r"\bm\((\w+)\)", functools.partial(_function_of, function, s.number), value)
             text[id(s)] = f"t{len(before) + len(inside)}"
             kind = "bool" if s.boolean else "double" if s.number else "T"
             (before if s.number else inside).append(f"const {kind} {text[id(s)]} = {value};")

@@ -247,7 +247,7 @@ class Trace:
             return value
         if isinstance(value, (bool, int, float)):
             return self.constant(value)
-        raise NotPointwise(f"a formula combines symbols with {type(value).__name__}")
+        raise NotPointwise(f"it computes with {type(value).__name__} from elsewhere: make that an argument")
 
     def astype(self, x: Symbol, dtype: Any, copy: bool = True) -> Symbol:
         if dtype != self.dtype:
