@@ -258,7 +258,7 @@ def _text(
 
 
 def _kind(value: Any) -> Any:
-    """What an argument is: "array", "array bool", "number", or a setting; None for a tensor of another kind of dtype."""
+    """What an argument is: "array", "array bool", "number", or a setting; None for a tensor of another dtype."""
     if isinstance(value, Tensor):
         return "array" if value.is_floating_point() else "array bool" if value.dtype is dtypes.bool else None
     return "number" if type(value) in (float, int) else ("is", value)

@@ -178,13 +178,12 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
         stores.append(f"out{i}[i] = {write.format(text[id(r)])};")
     signature = ", ".join(f"{kind} {n}" for kind, n in parameters)
     names = ", ".join(n for _, n in parameters)
-    row_signature = signature
-    place = 0
+    row_signature, nth = signature, 0
     for a in trace.arguments:  # the step within a row follows the operands
         if a.op == "strided":
             row_signature += f", ptrdiff_t step_{a.args[0]}"
-            moved.append(f"steps[{place} * (outer + 1)]")
-        place += a.op in STRIDED
+            moved.append(f"steps[{nth} * (outer + 1)]")
+        nth += a.op in STRIDED
     lines = "\n".join(before + inside)
     called = sorted({f for f in re.findall(r"\b([a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})
     halves = [] if stored not in CONVERSIONS else [HALVES, CONVERSIONS[stored]]

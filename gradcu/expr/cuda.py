@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from .cpp import statements
 from .symbols import Symbol, Trace
 
+BUILTINS = {"__builtin_inf()": "(1.0 / 0.0)", '__builtin_nan("")': "(0.0 / 0.0)"}  # what NVRTC has not
+
 
 def elementwise_source(trace: Trace, results: Sequence[Symbol]) -> tuple[str, str, str]:
     """The parameters, the outputs and the operation; elements are of the type E, and computed with as T.
@@ -31,4 +33,7 @@ def elementwise_source(trace: Trace, results: Sequence[Symbol]) -> tuple[str, st
     stores = [f"out{i} = {'bool' if r.boolean else 'E'}({text[id(r)]});" for i, r in enumerate(results)]
     real = "float" if trace.dtype.itemsize == 4 else "double"
     lines = [f"typedef {real} T;", *loads, *before, *inside, *stores]
-    return ", ".join(parameters), ", ".join(outputs), "\n".join(lines)
+    operation = "\n".join(lines)
+    for builtin, value in BUILTINS.items():
+        operation = operation.replace(builtin, value)
+    return ", ".join(parameters), ", ".join(outputs), operation
