@@ -30,8 +30,10 @@ from ..expr import ARGUMENTS, STRIDED, vectors_needed, vectors_probe
 from . import native
 
 LINK = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-Wl,--no-undefined"]
-# without fused multiply-add, which rounds once less than NumPy does
+# without fused multiply-add, which rounds once less than NumPy does, and without GCC's partial redundancy elimination,
+# which puts a function that stands between two choices into a branch, where it has no vector form
 FLAGS = "-O3 -std=c++17 -shared -fPIC -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=off".split()
+FLAGS.append("-fno-tree-pre")
 
 _one_at_a_time = threading.Lock()
 _libraries: dict[str, ctypes.CDLL | None] = {}

@@ -128,7 +128,8 @@ for _name, _op in {
 }.items():  # fmt: skip
     _operator(f"__{_name}__", _op)
 
-#: basic functions: name -> C++ over {0}, {1}, ...; T is the kernel's type, m(f) the C library's f for it
+#: basic functions: name -> C++ over {0}, {1}, ...; T is the kernel's type, m(f) the C library's f for it. There is no
+#: && and no ||: loops with branches have no vector instructions
 BASIC = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",
     "negative": "-{0}", "square": "{0} * {0}", "reciprocal": "T(1) / {0}", "abs": "m(fabs)({0})",
@@ -141,13 +142,13 @@ BASIC = {
     "trunc": "m(trunc)({0})", "round": "m(nearbyint)({0})",
     "atan2": "m(atan2)({0}, {1})", "hypot": "m(hypot)({0}, {1})",
     "copysign": "m(copysign)({0}, {1})", "pow": "m(pow)({0}, {1})",
-    "maximum": "({0} > {1} || {0} != {0} ? {0} : {1})", "minimum": "({0} < {1} || {0} != {0} ? {0} : {1})",
-    "fmax": "({0} > {1} || {1} != {1} ? {0} : {1})", "fmin": "({0} < {1} || {1} != {1} ? {0} : {1})",
+    "maximum": "(({0} > {1}) | ({0} != {0}) ? {0} : {1})", "minimum": "(({0} < {1}) | ({0} != {0}) ? {0} : {1})",
+    "fmax": "(({0} > {1}) | ({1} != {1}) ? {0} : {1})", "fmin": "(({0} < {1}) | ({1} != {1}) ? {0} : {1})",
     "sign": "({0} != {0} ? {0} : T(({0} > T(0)) - ({0} < T(0))))", "where": "({0} ? {1} : {2})",
     "less": "{0} < {1}", "less_equal": "{0} <= {1}", "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
     "equal": "{0} == {1}", "not_equal": "{0} != {1}", "isnan": "{0} != {0}",
     "isfinite": "m(fabs)({0}) < T(__builtin_inf())", "isinf": "m(fabs)({0}) == T(__builtin_inf())",
-    "logical_not": "!{0}", "logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_xor": "{0} != {1}",
+    "logical_not": "!{0}", "logical_and": "{0} & {1}", "logical_or": "{0} | {1}", "logical_xor": "{0} != {1}",
 }  # fmt: skip
 BOOLEAN = frozenset(
     "less less_equal greater greater_equal equal not_equal isnan isfinite isinf "
