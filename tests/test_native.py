@@ -403,6 +403,36 @@ def test_adding_in_place(threads):
     assert not native.add_into(y, x)
 
 
+def softplus_thrice(xp, x):
+    return xp.softplus(xp.softplus(xp.softplus(x)))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("formula", "kinds", "dtype"),
+    [
+        (softplus_thrice, ["array"], "float32"),
+        (lambda xp, x: xp.sin(x) * xp.cos(x), ["array"], "float32"),
+        (lambda xp, x: xp.erf(x) + xp.exp(xp.minimum(x, 2.0)), ["array"], "float64"),
+        (lambda xp, m, x: xp.where(m, x, 0.5), ["array bool", "row"], "float32"),
+        (lambda xp, x, y: (x > y) & (y > 0), ["array", "column"], "float32"),
+        (lambda xp, x: xp.gelu(x), ["array"], "float16"),
+    ],
+)
+def test_loops_become_vector_instructions(tmp_path, formula, kinds, dtype):
+    """Where the compiler is GCC, which says so: without them they would take ten times as long."""
+    path = compiler.find()
+    if "clang" in compiler.identity(path) or compiler.vectors(path) < 2:
+        pytest.skip("no GCC, or no vector functions")
+    kernel = native.Kernel(lambda xp, *args: [formula(xp, *args)])
+    text, _ = kernel.source(np.dtype(dtype), kinds, [None] * len(kinds))
+    (tmp_path / "kernel.cpp").write_text(text)
+    command = [path, *compiler.FLAGS, *compiler._native(path), "-DVECTORS=2", "-fopt-info-vec-optimized"]
+    command += [str(tmp_path / "kernel.cpp"), "-o", str(tmp_path / "kernel.so"), "-lmvec", "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "loop vectorized" in done.stderr
+
+
 # --- expressions ---
 
 

@@ -30,10 +30,11 @@ from ..expr import ARGUMENTS, STRIDED, vectors_needed, vectors_probe
 from . import native
 
 LINK = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-Wl,--no-undefined"]
-# without fused multiply-add, which rounds once less than NumPy does, and without GCC's partial redundancy elimination,
-# which puts a function that stands between two choices into a branch, where it has no vector form
+# without fused multiply-add, which rounds once less than NumPy does
 FLAGS = "-O3 -std=c++17 -shared -fPIC -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=off".split()
-FLAGS.append("-fno-tree-pre")
+# without two things that GCC does at the cost of vector forms: to put a function that stands between two choices into a
+# branch, and to make one function of a sine and a cosine
+FLAGS += "-fno-tree-pre -fno-builtin-sin -fno-builtin-cos -fno-builtin-sinf -fno-builtin-cosf".split()
 
 _one_at_a_time = threading.Lock()
 _libraries: dict[str, ctypes.CDLL | None] = {}
