@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         utils as utils,
     )
     from ._functions import *
-    from .pointwise import elementwise as elementwise, fuse as fuse
+    from .fusion import elementwise as elementwise, fuse as fuse
     from .serialization import load as load, save as save
 
 globals().update(_functions)
@@ -133,7 +133,7 @@ def __getattr__(name: str) -> Any:
     if name in ("save", "load"):
         return getattr(importlib.import_module("gradcu.serialization"), name)
     if name in ("fuse", "elementwise"):
-        return getattr(importlib.import_module("gradcu.pointwise"), name)
+        return getattr(importlib.import_module("gradcu.fusion"), name)
     if name in _functions:  # declared since: an operation of the user's own
         return _functions[name]
     raise AttributeError(f"module 'gradcu' has no attribute '{name}'")

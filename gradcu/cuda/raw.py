@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends
-from ..graph.function import Function, once_differentiable
+from ..autograd.function import Function, once_differentiable
 from ..tensor import Tensor, from_array
 
 THREADS = 256  # in a block

@@ -23,10 +23,10 @@ from .expr import ARGUMENTS, NotPointwise, Trace
 from .expr.cuda import elementwise_source
 from .expr.evaluate import evaluate
 from .expr.symbols import BASIC
-from .graph.elementwise import Elementwise
 from .graph.engine import walk
 from .graph.op import registry
 from .graph.recorded import namespace as recorded
+from .ops.pointwise import Elementwise
 from .tensor import Tensor, edge_of, from_array
 
 __all__ = ["Pointwise", "elementwise", "fuse"]

@@ -5,8 +5,8 @@ import pytest
 
 import gradcu
 from gradcu import backends
-from gradcu.graph.elementwise import Elementwise
 from gradcu.graph.op import registry
+from gradcu.ops.pointwise import Elementwise
 from tests.cuda import hostcupy
 from tests.cuda.nvrtc import ARCHITECTURES
 
