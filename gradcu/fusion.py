@@ -47,6 +47,8 @@ class _Expression:
         if not isinstance(out, Tensor):
             raise NotPointwise(f"it returns {type(out).__name__}, not one tensor")
         self.result = trace.symbol(out._array)
+        if self.result.number and self.result.boolean:
+            raise NotPointwise("its result is the same for all elements")
         if self.result.op in ARGUMENTS:  # whose memory the result must not share
             self.result = trace.make("multiply", self.result, 1.0)
         self.gradients: list[Any] = [None] * len(tensors)
@@ -111,14 +113,14 @@ class _Fused(Elementwise):
         example = next(a for a, mask in zip(args, self.masks) if not mask)
         expression = self.expression(example.dtype)
         out = evaluate(expression.result, dict(zip(expression.arguments, args)), xp)
-        return xp.zeros_like(example) + out if type(out) in (float, bool) else out
+        return xp.zeros_like(example) + out if type(out) in (float, int, bool) else out
 
     def _vjp(self, i: int, xp: Any, g: Any, *args: Any) -> Any:
         if xp is recorded:
             return self._recorded(i, g, args)
         expression = self.expression(g.dtype)
         out = evaluate(expression.gradients[i], dict(zip(expression.arguments, [*args, g])), xp)
-        return xp.zeros_like(g) + out if type(out) in (float, bool) else out
+        return xp.zeros_like(g) + out if type(out) in (float, int, bool) else out
 
     def _recorded(self, i: int, g: Tensor, args: Sequence[Any]) -> Tensor:
         """The gradient with a graph of its own, as the function's own operations record it."""

@@ -224,6 +224,20 @@ def test_an_argument_as_result_has_the_shape_of_the_result():
 
 
 @needs_compiler
+def test_bytes_in_another_order_are_left_to_numpy():
+    x = np.linspace(-3, 3, 9000).astype(np.dtype("f4").newbyteorder())
+    assert native.Kernel(lambda xp, x: [xp.exp(x) * 2])(x) is None
+
+
+@needs_compiler
+def test_one_element_of_two_bytes():
+    raw = pytest.importorskip("ml_dtypes").bfloat16
+    x = np.linspace(-3, 3, 9000).astype(raw)
+    (got,) = native.Kernel(lambda xp, x, y: [x * y + 1])(x, np.asarray(0.5, raw))
+    np.testing.assert_array_equal(got, (x.astype("f4") * np.float32(0.5) + 1).astype(raw))
+
+
+@needs_compiler
 def test_rows_that_are_too_short_are_left_to_numpy():
     assert native.Kernel(lambda xp, x, y: [x * y + y])(np.ones((3000, 3)), np.ones(3)) is None
 
@@ -399,6 +413,9 @@ def test_adding_in_place(threads):
     np.testing.assert_array_equal(x, want + 1)
     assert not native.add_into(fixed, y)
     assert not native.add_into(x, x[::-1])
+    wide = np.zeros((600, 1200))
+    assert not native.add_into(wide[:, ::2], wide[:, 1::2].copy())
+    assert not native.add_into(wide[:, ::2], np.ones((600, 1200))[:, ::2])
     y.flags.writeable = False
     assert not native.add_into(y, x)
 

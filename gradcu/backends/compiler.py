@@ -247,7 +247,7 @@ def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -
             if kind == "number":
                 pass
             elif kind == "uniform" or kind == "uniform bool":
-                v = v.item(0)
+                v = float(v.item(0))
             else:
                 mask = v.itemsize == 1
                 v = data(v)

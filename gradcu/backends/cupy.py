@@ -473,7 +473,7 @@ def _fused(formula: Any, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]
             return None
         if steps(results) < 2:
             return None
-        return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise", options=("--fmad=false",))
+        return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise")
 
     return formula.kept(("cuda", dtype, *kinds), make)
 

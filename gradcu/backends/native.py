@@ -175,7 +175,9 @@ class Kernel:
         if plain and (dtype is _f32 or dtype is _f64) and _regular(example, kinds, values):
             if example.size < SMALL:
                 return None
-        elif into is None:
+        elif into is not None:
+            return None
+        else:
             arrays = [v for k, v in zip(kinds, values) if type(k) is str and k != "number"]
             dtype = _common(arrays)
             if dtype is None:
@@ -187,7 +189,7 @@ class Kernel:
             if space.size < SMALL or not space.fits:
                 return None
             kinds = _described(kinds, values, space)
-        if into is not None and (space is not None or into.strides != strides or not into.flags.writeable):
+        if into is not None and (into.strides != strides or not into.flags.writeable):
             return None
         least = 1 if _threads > 1 and (example.size if space is None else space.size) >= LARGE else self.least
         function = self._function((dtype, least, *kinds), values)
@@ -286,13 +288,13 @@ def _regular(example: Any, kinds: Sequence[Any], values: Sequence[Any]) -> bool:
 
 
 def _common(arrays: Sequence[Any]) -> Any:
-    """The floating dtype of all arrays that are no masks; None if there is not one."""
+    """The floating dtype of all arrays that are no masks; None unless there is one, with bytes in this machine's order."""
     found = None
     for a in arrays:
         d = a.dtype
         if d is _bool:
             continue
-        if (d is not found and found is not None) or d.name not in FLOATING:
+        if (d is not found and found is not None) or d.name not in FLOATING or not d.isnative:
             return None
         found = d
     return found
