@@ -140,6 +140,9 @@ class _Fused(Elementwise):
 class Pointwise:
     """A pointwise function, made by `fuse` or `elementwise`, that runs as one kernel forward and one backward."""
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, function: Callable, name: str, parameters: Sequence[inspect.Parameter], **more: Any) -> None:
         self._function, self._name, self._more = function, name, more
         variable = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -148,6 +151,10 @@ class Pointwise:
         self.__signature__ = inspect.Signature(parameters)
         self._names = [p.name + "_" * (p.name in _OWN_NAMES) for p in parameters]
         self._operations: dict[tuple, _Fused] = {}
+
+    def __reduce__(self) -> str:
+        """As functions are: copied as they are, pickled by name."""
+        return self.__qualname__
 
     def __repr__(self) -> str:
         return f"<pointwise {self._name}{self.__signature__}>"
@@ -337,7 +344,8 @@ def elementwise(name: str, forward: Callable, vjp: Any = None) -> Pointwise:
     parameters = list(inspect.signature(forward).parameters.values())[1:]
     given = [vjp] if callable(vjp) else vjp
     made = Pointwise(functools.partial(forward, recorded), name, parameters, vjps=given, listed=True)
-    made.__name__, made.__doc__ = name, forward.__doc__  # type: ignore[attr-defined]
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = forward.__doc__
     kinds = tuple("array" if p.default is p.empty else "number" for p in parameters)
     made._operation(kinds, tuple(None if p.default is p.empty else p.default for p in parameters))
     _declared.add(name)

@@ -1,6 +1,9 @@
 """Operations of the user's own: `fuse`, `elementwise`."""
 
+import copy
 import gc
+import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -105,6 +108,15 @@ def test_as_a_decorator():
         gradcu.fuse(3)
     with pytest.raises(TypeError, match="no \\* or \\*\\*"):
         gradcu.fuse(lambda *x: x[0])
+
+
+named = gradcu.fuse(swish)
+named.__qualname__ = "named"
+
+
+def test_copies_and_pickles_as_functions_do():
+    assert copy.deepcopy([named])[0] is named
+    assert pickle.loads(pickle.dumps(named)) is named
 
 
 @needs_compiler
@@ -250,8 +262,6 @@ def test_graphs_of_fused_functions_die_by_reference_counting():
     gc.collect()
     gc.disable()
     try:
-        import weakref
-
         x = normal(3)
         out = f(x)
         (g,) = gradcu.autograd.grad(out.sum(), x, create_graph=True)

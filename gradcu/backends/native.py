@@ -288,7 +288,7 @@ def _regular(example: Any, kinds: Sequence[Any], values: Sequence[Any]) -> bool:
 
 
 def _common(arrays: Sequence[Any]) -> Any:
-    """The floating dtype of all arrays that are no masks; None unless there is one, with bytes in this machine's order."""
+    """The floating dtype of all arrays but masks; None unless there is one, with bytes in this machine's order."""
     found = None
     for a in arrays:
         d = a.dtype
