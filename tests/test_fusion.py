@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradcu
+from gradcu import func
 from gradcu.autograd import forward_ad, gradcheck, gradgradcheck
 from gradcu.backends import compiler
 from gradcu.expr import NotPointwise
@@ -270,3 +271,17 @@ def test_graphs_of_fused_functions_die_by_reference_counting():
         assert all(r() is None for r in dead)
     finally:
         gc.enable()
+
+
+def test_transforms():
+    """Fused functions under `vmap`, gradients within it, and Jacobians by either mode."""
+    x, y = normal(3, 4).detach(), normal(4, seed=1).detach()
+    for transform in (
+        lambda f: func.vmap(f, in_dims=(0, None))(x, y),
+        lambda f: func.vmap(func.grad(lambda a, b: f(a, b).sum(), argnums=1), in_dims=(0, None))(x, y),
+        lambda f: func.jacrev(f)(x[0], y),
+        lambda f: func.jacfwd(f)(x[0], y),
+        lambda f: func.hessian(lambda a: f(a, y).sum())(x[0]),
+    ):
+        got, want = transform(product), transform(lambda a, b: a * b.exp())
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12)

@@ -11,7 +11,6 @@ import functools
 import math
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,7 +133,12 @@ depth = 0  # of no vmap
 
 
 def guarded(function: Callable, op: Any = None) -> Callable:
-    """`function`, made to run on the device of the first array among its arguments, where there is a choice."""
+    """`function`, made to run on the device of the first array among its arguments, where there is a choice.
+
+    The forward formula of an elementwise operation `op` runs as one kernel if it has several steps.
+    """
+    if op is not None and function is op.forward and op.kind == "elementwise":
+        function = functools.partial(_forward, op)
     if device_count() == 1:
         return function
 
@@ -461,7 +465,7 @@ def fused(formula: Any, values: Sequence[Any]) -> list[Any] | None:
         made = _fused(formula, dtype, kinds, values)
     if made is None:
         return None
-    results = made(*(v for k, v in zip(kinds, values) if k in ("array", "array bool", "number")))
+    results = guarded(made)(*(v for k, v in zip(kinds, values) if k in ("array", "array bool", "number")))
     return list(results) if isinstance(results, tuple) else [results]
 
 
@@ -493,10 +497,10 @@ def _user(text: str, function: str) -> Any:
     return cp.RawModule(code=text, options=("-std=c++17",), name_expressions=(function,)).get_function(function)
 
 
-def apply(primitive: Any, *args: Any) -> Any:
-    """An elementwise operation: by one kernel if its formula has several steps."""
-    results = fused(primitive.kernel, args)
-    return primitive.forward(sys.modules[__name__], *args) if results is None else results[0]
+def _forward(op: Any, xp: Any, *args: Any, **attributes: Any) -> Any:
+    """An elementwise operation, by one kernel if its formula has several steps."""
+    results = None if attributes else fused(op.kernel, args)
+    return op.forward(xp, *args, **attributes) if results is None else results[0]
 
 
 # --- random numbers ---

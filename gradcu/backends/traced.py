@@ -6,12 +6,14 @@ through them the expressions of the gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import devices
 from ..expr import NotPointwise, Symbol, Trace
 
 ndarray = Symbol
+depth = 0  # of no vmap
 
 
 def _trace(args: tuple) -> Trace:
@@ -31,17 +33,15 @@ def __getattr__(name: str) -> Any:
     return function
 
 
-def apply(primitive: Any, *args: Any) -> Any:
-    """An elementwise operation."""
-    return _trace(args).apply(primitive, *args)
-
-
 def fused(kernel: Any, values: Any) -> None:
     """Symbols are computed with one by one."""
 
 
-def guarded(function: Any) -> Any:
-    return function
+def guarded(formula: Callable, op: Any = None) -> Callable:
+    """A formula, or what an elementwise operation is as a part of an expression if this is its forward."""
+    if op is not None and formula is op.forward and op.kind == "elementwise":
+        return lambda xp, *args: _trace(args).apply(op, *args)
+    return formula
 
 
 def device_of(x: Symbol) -> devices.device:

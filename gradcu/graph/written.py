@@ -189,7 +189,8 @@ def write_backward(
             lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
         lines.append("if version != node.version: raise stale(node)")
     kernel = None
-    if way == "raw" and op.kind == "elementwise" and not (joint or conjugate or "needs" in wanted) and op.outputs == 1:
+    pointwise = op.kind == "elementwise" and op.outputs == 1 and not (joint or conjugate or "needs" in wanted)
+    if pointwise and way in ("raw", "guarded"):
         kernel, call = _kernel(op, formulas, wanted, tensors)
         lines.append("if xp is not host or g.size >= small:")
         lines.append(f"    results = {call}")

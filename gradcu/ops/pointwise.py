@@ -91,7 +91,6 @@ class Elementwise(Primitive):
             return large(*args) if worth else direct(*args)
 
         self.kernel, self.on_host = kernel, on_host
-        self.on_device = lambda xp, *args: xp.apply(self, *args)
         return large, least
 
     def __call__(self, *args: Any, **attributes: Any) -> Any:
