@@ -168,6 +168,10 @@ class Pointwise:
         kinds = tuple(map(_kind, args))
         if "array" not in kinds or None in kinds:  # integers, complex numbers: as they come
             return self._function(*args)
+        try:
+            hash(kinds)
+        except TypeError:  # a setting such as a list
+            return self._function(*args)
         operation = self._operation(kinds, args)
         if operation is None:
             return self._function(*args)
@@ -195,14 +199,16 @@ class Pointwise:
     def _made(self, kinds: tuple, args: Sequence[Any]) -> _Fused:
         """The operation. Raises NotPointwise, with the line at fault, if the function is not pointwise."""
         order = sorted((i for i, kind in enumerate(kinds) if type(kind) is str), key=lambda i: kinds[i] == "number")
+        settings = [None if type(kind) is str else a for a, kind in zip(args, kinds)]  # no tensor is kept alive
 
         def function(*given: Any) -> Any:
-            every = list(args)
+            every = list(settings)
             for i, value in zip(order, given, strict=True):
                 every[i] = value
             return self._function(*every)
 
-        parameters, used = {self._names[i]: args[i] for i in order}, [kinds[i] for i in order]
+        parameters = {self._names[i]: args[i] if kinds[i] == "number" else None for i in order}
+        used = [kinds[i] for i in order]
         try:
             name = self._name if self._more.get("listed") else f"fuse.{self._name}"  # which no declared one has
             return _Fused(name, function, parameters, used, **self._more)
