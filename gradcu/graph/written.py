@@ -192,9 +192,8 @@ def write_backward(
     pointwise = op.kind == "elementwise" and op.outputs == 1 and not (joint or conjugate or "needs" in wanted)
     if pointwise and way in ("raw", "guarded"):
         kernel, call = _kernel(op, formulas, wanted, tensors)
-        lines.append("if xp is not host or g.size >= small:")
-        lines.append(f"    results = {call}")
-        lines.append("    if results is not None: return results")
+        lines.append(f"results = {call}{' if g.size >= small else None' if way == 'raw' else ''}")
+        lines.append("if results is not None: return results")
     value = {}
     for n in wanted:
         value[n] = n
@@ -224,7 +223,7 @@ def write_backward(
         result = f"[None if r is None else xp.conj(r) for r in {result}]"
     lines.append(f"return {result}")
     scope: dict[str, Any] = {"stale": stale, "reopen": reopen, "rebuild": rebuild, "needs": needs, "op": op}
-    scope |= {"kernel": kernel, "small": native.SMALL, "host": backends.host}
+    scope |= {"kernel": kernel, "small": native.SMALL}
     scope.update({f"f{i}": f for i, f in enumerate(formulas)})
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)
 
