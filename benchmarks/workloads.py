@@ -230,6 +230,38 @@ def pointwise_chain(torch: Any, device: str) -> Step:
     return step
 
 
+@workload("gelu, 1M")
+def gelu(torch: Any, device: str) -> Step:
+    make = Maker(torch, device)
+    x, direction = make.normal(1_000_000, grad=True), make.normal(1_000_000)
+
+    def step() -> Iterable[Any]:
+        clear_grads((x,))
+        y = torch.nn.functional.gelu(x)
+        y.backward(direction)
+        return y, x.grad
+
+    return step
+
+
+@workload("mask and rows, 1M", target=0.5)
+def mask_and_rows(torch: Any, device: str) -> Step:
+    """Operands that broadcast, and a choice: what attention and normalisation do beside their products."""
+    make = Maker(torch, device)
+    x, direction = make.normal(1000, 1000, grad=True), make.normal(1000, 1000)
+    scale, shift = make.normal(1000, grad=True), make.normal(1000, grad=True)
+    mask = make.normal(1000, 1000) > 0
+
+    def step() -> Iterable[Any]:
+        clear_grads((x, scale, shift))
+        y = torch.addcmul(shift, torch.nn.functional.softplus(x), scale)
+        y = torch.where(mask, y, 0.1 * x)
+        y.backward(direction)
+        return y, x.grad, scale.grad, shift.grad
+
+    return step
+
+
 @workload("matmul", target=1.1)
 def matmul(torch: Any, device: str) -> Step:
     make = Maker(torch, device)

@@ -130,6 +130,7 @@ if TYPE_CHECKING:
         set_deterministic_debug_mode as set_deterministic_debug_mode,
         use_deterministic_algorithms as use_deterministic_algorithms,
     )
+    from .fusion import elementwise as elementwise, fuse as fuse
     from .serialization import load as load, save as save
     from .sparse import (
         sparse_coo_tensor as sparse_coo_tensor,
@@ -153,6 +154,8 @@ _LATE = {
     "are_deterministic_algorithms_enabled": "determinism",
     "autocast": "amp",
     "compile": "compiler",
+    "elementwise": "fusion",
+    "fuse": "fusion",
     "get_autocast_dtype": "amp",
     "get_deterministic_debug_mode": "determinism",
     "install_as_torch": "aliasing",

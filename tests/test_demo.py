@@ -134,19 +134,39 @@ def test_readme_script_runs_with_either_library(library, capsys):
     assert float(correct) > 0.9
 
 
-@pytest.mark.notebook
-@pytest.mark.filterwarnings("ignore")  # Jupyter's own
-@pytest.mark.parametrize("library", ["gradcu", "torch"])
-def test_notebook_shows_what_it_tells(library):
+def executed(name: str, library: str) -> tuple[list, str]:
+    """The cells of code of a notebook that has been run with a library in place of gradcu, and what they printed."""
     for needed in (library, "ipykernel"):
         pytest.importorskip(needed)
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    notebook = nbformat.read(ROOT / "notebooks" / "autograd_tutorial.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs for cell in code), "a committed notebook holds no outputs"
     code[0].source = code[0].source.replace("import gradcu as torch", f"import {library} as torch")
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
-    shown = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    return code, "".join(output.get("text", "") for cell in code for output in cell.outputs)
+
+
+@pytest.mark.notebook
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own
+def test_notebook_makes_a_kernel():
+    code, shown = executed("custom_kernels.ipynb", "gradcu")
+    for words in (
+        "SnakeBackward0\nAccumulateGrad\n",
+        "True True\n",
+        "// snake_backward: a0 is g, a1 is x, a2 is a\n",
+        "static void snake_row(",
+        "centred is not pointwise: mean is no function of single elements (line 3 of ",
+    ):
+        assert words in shown
+    assert any("image/png" in output.get("data", {}) for output in code[-1].outputs)
+
+
+@pytest.mark.notebook
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own
+@pytest.mark.parametrize("library", ["gradcu", "torch"])
+def test_notebook_shows_what_it_tells(library):
+    code, shown = executed("autograd_tutorial.ipynb", library)
     for words in (
         "grad_fn=<SumBackward0>)",
         "Trying to backward through the graph a second time",

@@ -5,6 +5,7 @@ differences; that nothing is kept which no formula needs.
 """
 
 import dis
+import inspect
 import itertools
 import zlib
 
@@ -373,7 +374,7 @@ def test_formulas_name_only_what_exists():
     for p in DIFFERENTIABLE:
         formulas = p.vjp.values() if isinstance(p.vjp, dict) else [p.vjp]
         for f in formulas:
-            steps = [] if f is None else list(dis.get_instructions(f))
+            steps = [] if f is None else list(dis.get_instructions(inspect.unwrap(f)))
             for before, step in itertools.pairwise(steps):
                 if before.argval == "xp" and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                     name = step.argval

@@ -10,7 +10,8 @@ import warnings
 from typing import Any
 
 from .. import devices
-from . import cudnn, mkl, mkldnn, mps, numpy as host, openmp
+from ..expr import Symbol
+from . import cudnn, mkl, mkldnn, mps, numpy as host, openmp, traced
 
 
 class _Namespaces(dict):
@@ -21,7 +22,7 @@ class _Namespaces(dict):
         return host
 
 
-namespaces: dict[type, Any] = _Namespaces({host.ndarray: host})
+namespaces: dict[type, Any] = _Namespaces({host.ndarray: host, Symbol: traced})
 
 
 def innermost(xp: Any, kind: type) -> Any:
@@ -31,7 +32,7 @@ def innermost(xp: Any, kind: type) -> Any:
 
 
 #: the types that tensors hold as they are; anything else (NumPy scalars) becomes a 0-d array
-arrays: set[type] = {host.ndarray}
+arrays: set[type] = {host.ndarray, Symbol}
 
 
 def for_device(device: devices.device) -> Any:

@@ -321,6 +321,9 @@ class Namespace:
         """How many vmaps deep."""
         return self.kind.depth
 
+    def fused(self, kernel: Any, values: Any) -> None:
+        """Formulas of a backward go to the library below one by one: see `guarded`."""
+
     def guarded(self, formula: Callable, op: Any = None) -> Callable:
         """A formula that may run on these arrays: at once if it can, else example by example.
 

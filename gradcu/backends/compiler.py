@@ -26,12 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from ..expr import vectors_needed, vectors_probe
+from ..expr import ARGUMENTS, STRIDED, vectors_needed, vectors_probe
 from . import native
 
 LINK = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-Wl,--no-undefined"]
 # without fused multiply-add, which rounds once less than NumPy does
 FLAGS = "-O3 -std=c++17 -shared -fPIC -fopenmp-simd -fno-math-errno -fno-trapping-math -ffp-contract=off".split()
+# without two things that GCC does at the cost of vector forms: to put a function that stands between two choices into a
+# branch, and to make one function of a sine and a cosine
+FLAGS += "-fno-tree-pre -fno-builtin-sin -fno-builtin-cos -fno-builtin-sinf -fno-builtin-cosf".split()
 
 _one_at_a_time = threading.Lock()
 _libraries: dict[str, ctypes.CDLL | None] = {}
@@ -69,6 +72,18 @@ def _give_up(path: str, why: str) -> None:
     warnings.warn(
         f"{path} could not compile a kernel, so that NumPy does the work, and takes longer: {why[:300]} "
         "(CXX names another compiler; GRADCU_NATIVE=0 turns compiling off)",
+        stacklevel=2,
+    )
+
+
+@functools.cache
+def _say_missing() -> None:
+    """Note, once, that kernels would be faster."""
+    named = os.environ.get("CXX")
+    warnings.warn(
+        f"{'CXX=' + named if named else 'a C++ compiler (g++, c++ or clang++)'} was not found: NumPy computes large "
+        "pointwise operations, which takes a few times as long. Install g++, or set GRADCU_NATIVE=0 to leave it at "
+        "that without this note.",
         stacklevel=2,
     )
 
@@ -113,7 +128,11 @@ def library(source: str) -> ctypes.CDLL | None:
 
 def _library(source: str) -> ctypes.CDLL | None:
     path = find()
-    if not path or not identity(path):
+    if not path:
+        if os.environ.get("GRADCU_NATIVE") != "0":
+            _say_missing()
+        return None
+    if not identity(path):
         return None
     try:
         level = vectors(path)
@@ -197,45 +216,55 @@ if sys.implementation.name == "cpython" and _data_by_layout(_example) == _exampl
 
 
 def caller(run: Any, dtype: Any, kinds: Sequence[Any], results: Sequence[Any]) -> Callable:
-    """The Python function of a compiled kernel: `(values, example, into) -> list of results`.
+    """The Python function of a compiled kernel: `(values, example, space, into) -> list of results`.
 
-    `results` has for each its dtype, or the position of the argument that it is.
+    `example` is one of the arrays, and `space` where their elements are unless all are contiguous. `results` has for
+    each its dtype, or the position of the argument that it is.
     """
-    real = ctypes.c_float if dtype == np.float32 else ctypes.c_double
-    types = {"array": ctypes.c_void_p, "uniform": real, "number": ctypes.c_double}
-    taken = [(i, k) for i, k in enumerate(kinds) if isinstance(k, str) and k in types]
+    real = ctypes.c_double if dtype == np.float64 else ctypes.c_float
+    types = {"number": ctypes.c_double, "uniform": real, "uniform bool": ctypes.c_bool}
+    taken = [(i, k) for i, k in enumerate(kinds) if type(k) is str and k.partition(" ")[0] in ARGUMENTS]
     made = [r for r in results if type(r) is not int]
     straight = len(made) == len(results)
+    strided = any(k.partition(" ")[0] in STRIDED for _, k in taken)
     run.restype = None
-    run.argtypes = [types[k] for _, k in taken]
-    run.argtypes += [*[ctypes.c_void_p] * len(made), ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
+    run.argtypes = [types.get(k, ctypes.c_void_p) for _, k in taken]
+    run.argtypes += [*[ctypes.c_void_p] * (len(made) + strided), ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
     empty = np.empty
     unaligned = dtype.itemsize - 1
 
-    def function(values: Sequence[Any], example: Any, into: Any = None) -> list[Any] | None:
-        shape, size = example.shape, example.size
-        if into is None:
-            outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
+    def function(values: Sequence[Any], example: Any, space: Any = None, into: Any = None) -> list[Any] | None:
+        if space is not None:
+            size, outs = space.size, [space.empty(d) for d in made]
         else:
-            outs = [into]
+            shape, size = example.shape, example.size
+            outs = [into] if into is not None else []
+            if into is None:
+                outs = [empty(shape, d, "C" if example.flags.c_contiguous else "F") for d in made]
         given: list[Any] = []
         for i, kind in taken:
             v = values[i]
-            if kind == "array":
+            if kind == "number":
+                pass
+            elif kind == "uniform" or kind == "uniform bool":
+                v = float(v.item(0))
+            else:
+                mask = v.itemsize == 1
                 v = data(v)
-                if v & unaligned:  # which C++ does not allow
+                if v & unaligned and not mask:  # which C++ does not allow
                     return None
-            elif kind == "uniform":
-                v = v.item(0)
             given.append(v)
         given += map(data, outs)
+        if strided:
+            given.append(space.table)
         threads = min(native.get_num_threads(), size // native.SHARE)
         helpers = share() if threads > 1 else None
         run(*given, size, threads if helpers else 1, helpers)
         if straight:
             return outs
         rest = iter(outs)
-        return [values[r] if type(r) is int else next(rest) for r in results]
+        whole = [next(rest) if type(r) is not int else values[r] for r in results]
+        return whole if space is None else [r.reshape(space.shape) for r in whole]  # (1, n) for an argument of (n,)
 
     return function
 

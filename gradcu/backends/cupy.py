@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,13 @@ import numpy as np
 
 from .. import backends as _settings, devices
 from ..determinism import are_deterministic_algorithms_enabled
+from ..expr import steps
+from ..expr.cuda import elementwise_source
 from . import gpu
-from .gpu import instance, per_element
+from .gpu import C_TYPES, instance, per_element
 from .gpu.memory import Allocator
 from .lookup import lookup, owner_of
+from .native import FLOATING
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
 
@@ -138,7 +142,12 @@ depth = 0  # of no vmap
 
 
 def guarded(function: Callable, op: Any = None) -> Callable:
-    """`function`, made to run on the device of the first array among its arguments, where there is a choice."""
+    """`function`, made to run on the device of the first array among its arguments, where there is a choice.
+
+    The forward formula of an elementwise operation `op` runs as one kernel if it has several steps.
+    """
+    if op is not None and function is op.forward and op.kind == "elementwise":
+        function = functools.partial(_forward, op)
     if device_count() == 1:
         return function
 
@@ -453,6 +462,69 @@ def _scatter(by: str, x: Any, rows: Any, values: Any, length: int) -> None:
         per_element(_this, "scatter", instance("scatter_in_order", *types), values.size, *args)
     else:
         per_element(_this, "scatter", instance("scatter", *types), values.size, x, rows, values, length, values.size)
+
+
+# --- formulas ---
+
+
+def fused(formula: Any, values: Sequence[Any]) -> list[Any] | None:
+    """The results of a `native.Kernel` by one kernel; None if it is one step alone, or not pointwise."""
+    kinds: list[Any] = []
+    dtype = None
+    for v in values:
+        if type(v) is ndarray:
+            boolean = v.dtype.kind == "b"
+            if not boolean:
+                if v.dtype.name not in FLOATING or (dtype is not None and v.dtype != dtype):
+                    return None
+                dtype = v.dtype
+            kinds.append("array bool" if boolean else "array")
+        else:
+            kinds.append("number" if type(v) is float or (type(v) is int and abs(v) <= 1 << 53) else (type(v), v))
+    if dtype is None:
+        return None
+    made = _fused(formula, dtype, kinds, values)
+    if made is None and "number" in kinds:  # the formula may branch on one
+        kinds = [repr(v) if k == "number" else k for k, v in zip(kinds, values)]
+        made = _fused(formula, dtype, kinds, values)
+    if made is None:
+        return None
+    results = guarded(made)(*(v for k, v in zip(kinds, values) if k in ("array", "array bool", "number")))
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def _fused(formula: Any, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+    def make() -> Any:
+        try:
+            trace, results, _ = formula.trace(dtype, kinds, values)
+        except Exception:  # whatever a formula trips over, CuPy will say it better, or can do it
+            return None
+        if steps(results) < 2:
+            return None
+        return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise")
+
+    return formula.kept(("cuda", dtype, *kinds), make)
+
+
+def launch_source(text: str, function: str, arrays: Sequence[Any], numbers: tuple, size: int, threads: int) -> None:
+    """Run a function of the user's CUDA C++, or the instance of a template for the type of the first array."""
+    if re.search(rf"template\s*<[^>]*>[^;{{]*\b{function}\s*\(", text):
+        function = f"{function}<{C_TYPES[arrays[0].dtype.name]}>"
+    if size:
+        given = [np.float64(n) if isinstance(n, float) else np.int64(n) for n in numbers]
+        with arrays[0].device:
+            _user(text, function)((-(-size // threads),), (threads,), (*arrays, *given, np.int64(size)))
+
+
+@functools.cache
+def _user(text: str, function: str) -> Any:
+    return cp.RawModule(code=text, options=("-std=c++17",), name_expressions=(function,)).get_function(function)
+
+
+def _forward(op: Any, xp: Any, *args: Any, **attributes: Any) -> Any:
+    """An elementwise operation, by one kernel if its formula has several steps."""
+    results = None if attributes else fused(op.kernel, args)
+    return op.forward(xp, *args, **attributes) if results is None else results[0]
 
 
 # --- random numbers ---

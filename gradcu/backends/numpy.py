@@ -108,7 +108,12 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         # a product with ones: a third of the overhead, and up to six times faster on large matrices
         return _ones(x.shape[0], d).dot(x) if axis in (0, -2) else x.dot(_ones(x.shape[1], d))
     if d.itemsize == 2 and d.kind in "fV":
-        return _add_reduce(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(d)
+        return sum(x.astype(np.float32), axis, keepdims).astype(d)
+    if axis.__class__ is tuple and len(axis) < x.ndim and not keepdims and (d is _f32 or d is _f64):
+        lead = len(axis)
+        if lead > 1 and axis == tuple(range(lead)) and x.flags.c_contiguous:  # of a parameter that was broadcast
+            rows = x.reshape(math.prod(x.shape[:lead]), math.prod(x.shape[lead:]))
+            return _ones(len(rows), d).dot(rows).reshape(x.shape[lead:])
     return _add_reduce(x, axis, None, None, keepdims)
 
 

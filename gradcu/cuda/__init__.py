@@ -28,11 +28,13 @@ from .memory import (
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
 )
+from .raw import RawKernel
 from .streams import Event, Stream, current_stream, default_stream, stream
 
 __all__ = [
     "Event",
     "OutOfMemoryError",
+    "RawKernel",
     "Stream",
     "current_device",
     "current_stream",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from .symbols import ARGUMENTS, BASIC, Symbol, Trace, parts
+from .symbols import ARGUMENTS, BASIC, STRIDED, Symbol, Trace, parts
 
 #: The functions for which the C library may have vector forms: declared so, GCC calls those in a loop, which takes a
 #: tenth of the time. glibc has the first since 2.22, the others since 2.35 (on ARM since 2.40).
@@ -28,22 +29,82 @@ typedef void (*Share)(void (*work)(void*, ptrdiff_t, ptrdiff_t), void* data, ptr
 #endif
 """
 
-KERNEL = """{preamble}
-static void {name}_part({parameters}, ptrdiff_t begin, ptrdiff_t end) {{
-    typedef {c_type} T;
+ROW = """static void {name}_row({parameters}, ptrdiff_t begin, ptrdiff_t end) {{
+    typedef {real} T;
 {before}    #pragma omp simd
     for (ptrdiff_t i = begin; i < end; i++) {{
 {inside}
     }}
 }}
+"""
 
-extern "C" void {name}({parameters}, ptrdiff_t size, int threads, Share share) {{
-    auto part = [=](ptrdiff_t begin, ptrdiff_t end) {{ {name}_part({names}, begin, end); }};
+KERNEL = """{preamble}
+{row}
+extern "C" void {name}({parameters}, {space}ptrdiff_t size, int threads, Share share) {{
+    auto part = [=](ptrdiff_t begin, ptrdiff_t end) {{ {call}; }};
     auto work = [](void* data, ptrdiff_t begin, ptrdiff_t end) {{ (*(decltype(part)*)data)(begin, end); }};
     if (threads > 1) share(work, &part, size, threads);
     else part(0, size);
 }}
 """
+
+#: what goes from row to row; `space` is made by `backends.native.Space`
+ROWS = """
+// space: the length of a row; how many dimensions the rows have, and their lengths; of each operand that is not
+// contiguous the step within a row, and those of the dimensions of the rows.
+static void {name}_rows({parameters}, const ptrdiff_t* space, ptrdiff_t begin, ptrdiff_t end) {{
+    const ptrdiff_t length = space[0], outer = space[1], *lengths = space + 2, *steps = lengths + outer;
+    for (ptrdiff_t i = begin, count; i < end; i += count) {{
+        ptrdiff_t row = i / length, first = i % length;
+        ptrdiff_t at[{strided}];
+        for (int a = 0; a < {strided}; a++) at[a] = first * steps[a * (outer + 1)];
+        for (ptrdiff_t d = outer; d-- > 0; row /= lengths[d])
+            for (int a = 0; a < {strided}; a++) at[a] += row % lengths[d] * steps[a * (outer + 1) + 1 + d];
+        count = length - first < end - i ? length - first : end - i;
+        {name}_row({moved}, 0, count);
+    }}
+}}
+"""
+
+#: How elements are stored, by dtype: C++ type, and what is written to read and to write one. Those of two bytes are
+#: computed with as float; the conversions are without branches, for which compilers have vector instructions.
+STORED = {
+    "float32": ("float", "{}", "float({})"),
+    "float64": ("double", "{}", "double({})"),
+    "float16": ("uint16_t", "from_float16({})", "to_float16({})"),
+    "bfloat16": ("uint16_t", "from_bfloat16({})", "to_bfloat16({})"),
+    "bool": ("unsigned char", "{} != 0", "{} ? 1 : 0"),  # for loops over bool GCC has no vector instructions
+}
+HALVES = """#include <cstdint>
+#include <cstring>
+template <class To, class From> static inline To bits(From x) {
+    To y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+}
+"""
+CONVERSIONS = {
+    "float16": """static inline float from_float16(uint16_t h) {
+    const uint32_t rest = (h & 0x7fffu) << 13;
+    const uint32_t scaled = bits<uint32_t>(bits<float>(rest) * 0x1p112f);  // subnormal numbers become normal ones
+    return bits<float>((h & 0x8000u) << 16 | (rest < 0x0f800000u ? scaled : rest | 0x7f800000u));
+}
+static inline uint16_t to_float16(float x) {
+    const uint32_t all = bits<uint32_t>(x), rest = all & 0x7fffffffu;
+    const uint32_t normal = (rest - 0x38000000u + 0xfffu + (rest >> 13 & 1)) >> 13;  // ties to even
+    const uint32_t small = bits<uint32_t>(bits<float>(rest) + 0.5f) - 0x3f000000u;
+    const uint32_t large = rest > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    return uint16_t((all >> 16 & 0x8000u) | (rest >= 0x47800000u ? large : rest < 0x38800000u ? small : normal));
+}
+""",
+    "bfloat16": """static inline float from_bfloat16(uint16_t h) { return bits<float>(uint32_t(h) << 16); }
+static inline uint16_t to_bfloat16(float x) {
+    const uint32_t all = bits<uint32_t>(x);
+    const uint32_t rounded = (all + 0x7fffu + (all >> 16 & 1)) >> 16;  // ties to even
+    return uint16_t((all & 0x7fffffffu) > 0x7f800000u ? (all >> 16) | 0x40u : rounded);
+}
+""",
+}
 
 
 def declaration(function: str) -> str:
@@ -81,18 +142,87 @@ def number(value: float) -> str:
     return repr(value) if math.copysign(1, value) > 0 else f"({value!r})"
 
 
-def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, c_type: str) -> str:
-    """A function `name(arguments..., outputs..., size, threads, share)` over contiguous arrays of one type.
+def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: str) -> str:
+    """A function `name(arguments..., outputs..., [space,] size, threads, share)` over arrays of the dtype `stored`.
 
-    What is computed from numbers alone is a double and stands before the loop; it becomes a T where it meets elements.
-    `share` is the function of threads.cpp, used if there are `threads` to share the loop.
+    The outputs are contiguous; `space` says where the elements are of operands that are not, if there are such. What is
+    computed from numbers alone is a double and stands before the loop; it becomes a T where it meets elements. `share`
+    is the function of threads.cpp, used if there are `threads` to share the loop.
+    """
+    real = "double" if stored == "float64" else "float"
+    suffix = "" if real == "double" else "f"
+    before, inside, text = statements(results, lambda f, number: f if number else f + suffix)
+    parameters: list[tuple[str, str]] = []
+    loads: list[str] = []
+    fixed: list[str] = []  # loads that are the same for a row
+    moved: list[str] = []
+    stores: list[str] = []
+    strided = 0
+    for a in trace.arguments:
+        n, (c_type, read, _) = a.args[0], STORED["bool" if a.boolean else stored]
+        if a.op == "number":
+            parameters.append(("const double", n))
+        elif a.op == "uniform":
+            parameters.append((f"const {'bool' if a.boolean else real}", n))
+        else:
+            parameters.append((f"const {c_type}*", n))
+            place = {"column": "0", "strided": f"i * step_{n}"}.get(a.op, "i")
+            line = f"const {'bool' if a.boolean else 'T'} v_{n} = {read.format(f'{n}[{place}]')};"
+            (fixed if a.op == "column" else loads).append(line)
+        moved.append(n if a.op in ("number", "uniform") else f"{n} + i" if a.op == "array" else f"{n} + at[{strided}]")
+        strided += a.op in STRIDED
+    for i, r in enumerate(results):
+        c_type, _, write = STORED["bool" if r.boolean else stored]
+        parameters.append((f"{c_type}*", f"out{i}"))
+        moved.append(f"out{i} + i")
+        stores.append(f"out{i}[i] = {write.format(text[id(r)])};")
+    signature = ", ".join(f"{kind} {n}" for kind, n in parameters)
+    names = ", ".join(n for _, n in parameters)
+    row_signature, nth = signature, 0
+    for a in trace.arguments:  # the step within a row follows the operands
+        if a.op == "strided":
+            row_signature += f", ptrdiff_t step_{a.args[0]}"
+            moved.append(f"steps[{nth} * (outer + 1)]")
+        nth += a.op in STRIDED
+    lines = "\n".join(before + inside)
+    called = sorted({f for f in re.findall(r"\b([a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})
+    halves = [] if stored not in CONVERSIONS else [HALVES, CONVERSIONS[stored]]
+    row = ROW.format(
+        name=name,
+        parameters=row_signature,
+        real=real,
+        before="".join(f"    {line}\n" for line in [*fixed, *before]),
+        inside="\n".join(f"        {line}" for line in [*loads, *inside, *stores]),
+    )
+    if strided:
+        row += ROWS.format(name=name, parameters=signature, strided=strided, moved=", ".join(moved))
+    return KERNEL.format(
+        preamble="".join([PREAMBLE, *halves, *map(declaration, called)]),
+        row=row,
+        name=name,
+        parameters=signature,
+        space="const ptrdiff_t* space, " if strided else "",
+        call=f"{name}_rows({names}, space, begin, end)" if strided else f"{name}_row({names}, begin, end)",
+    )
+
+
+def _function_of(function: Callable[[str, bool], str], number: bool, found: re.Match) -> str:
+    return function(found[1], number)
+
+
+def statements(
+    results: Sequence[Symbol], function: Callable[[str, bool], str]
+) -> tuple[list[str], list[str], dict[int, str]]:
+    """C++ for the parts of an expression: what stands before a loop, what within, and how each part is called there.
+
+    `function(name, number)` is the C library's function for elements, which are of the type T, or for numbers.
     """
     text: dict[int, str] = {}
     before: list[str] = []
     inside: list[str] = []
     for s in parts(results):
         if s.op in ARGUMENTS:
-            text[id(s)] = f"v_{s.args[0]}" if s.op == "array" else s.args[0]
+            text[id(s)] = s.args[0] if s.op in ("uniform", "number") else f"v_{s.args[0]}"
         elif s.op == "constant":
             text[id(s)] = number(s.args[1])
         else:
@@ -106,28 +236,8 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, c_type: st
             value = BASIC[s.op].format(*operands)
             if s.number:
                 value = re.sub(r"\bT\(", "double(", value)
-            value = re.sub(r"\bm\((\w+)\)", r"\1" if s.number or c_type == "double" else r"\1f", value)
+            value = re.sub(r"\bm\((\w+)\)", functools.partial(_function_of, function, s.number), value)
             text[id(s)] = f"t{len(before) + len(inside)}"
             kind = "bool" if s.boolean else "double" if s.number else "T"
             (before if s.number else inside).append(f"const {kind} {text[id(s)]} = {value};")
-    arguments, stores = [], []
-    for a in trace.arguments:
-        kind = {"array": f"const {c_type}*", "uniform": f"const {c_type}", "number": "const double"}[a.op]
-        arguments.append((kind, a.args[0]))
-    arrays = [a.args[0] for a in trace.arguments if a.op == "array"]
-    loads = [f"const T v_{a} = {a}[i];" for a in arrays]
-    for i, r in enumerate(results):
-        kind = "bool" if r.boolean else c_type
-        arguments.append((f"{kind}*", f"out{i}"))
-        stores.append(f"out{i}[i] = {kind}({text[id(r)]});")
-    lines = "\n".join(before + inside)
-    declared = sorted({f for f in re.findall(r"\b([a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})
-    return KERNEL.format(
-        preamble=PREAMBLE + "".join(map(declaration, declared)),
-        name=name,
-        c_type=c_type,
-        parameters=", ".join(f"{kind} {a}" for kind, a in arguments),
-        names=", ".join(a for _, a in arguments),
-        before="".join(f"    {line}\n" for line in before),
-        inside="\n".join(f"        {line}" for line in [*loads, *inside, *stores]),
-    )
+    return before, inside, text

@@ -8,8 +8,10 @@ expression. Equal parts of an expression are one symbol.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
+
+import numpy
 
 
 class NotPointwise(TypeError):
@@ -19,9 +21,13 @@ class NotPointwise(TypeError):
 class Symbol:
     """A value in an expression: `op` applied to `args`.
 
-    Arguments of the kernel are the ops "array" (an element of one), "uniform" (a number in place of an array, of the
-    array's dtype) and "number" (Python's own), with their name as the one arg; a "constant" has its number.
-    What is computed from numbers and constants alone is a number too: a double, as in Python.
+    Symbols take the place of arrays in formulas (see `Trace`), and in tensors too (see `backends.traced`). Each stands
+    for any one element, so all have the same shape, which is not told.
+
+    Arguments of the kernel are the ops "array" (an element of a contiguous one), "row" (of one whose rows are
+    contiguous), "column" (which has one element for each row), "strided" (any other), "uniform" (one element in place
+    of an array) and "number" (Python's own), with their name as the one arg; a "constant" has its number. What is
+    computed from numbers and constants alone is a number too: a double, as in Python.
     """
 
     __slots__ = ("args", "boolean", "number", "op", "trace")
@@ -30,10 +36,29 @@ class Symbol:
     def __init__(self, trace: Trace, op: str, args: tuple, boolean: bool, number: bool) -> None:
         self.trace, self.op, self.args, self.boolean, self.number = trace, op, args, boolean, number
 
+    base = None  # as of an array that is nobody's view
+
+    @property
+    def strides(self) -> tuple:
+        raise NotPointwise("it changes a tensor in place (give the result a name of its own), or asks for strides")
+
+    @property
+    def shape(self) -> tuple:
+        return _any_shape
+
+    @property
+    def size(self) -> int:
+        raise NotPointwise("it asks for the number of elements, or for their values")
+
     @property
     def dtype(self) -> Any:
         """The raw dtype that the expression is traced for: formulas may branch on it."""
-        return self.trace.dtype
+        return self.trace.boolean if self.boolean else self.trace.dtype
+
+    @property
+    def ndim(self) -> Any:
+        """Any number of dimensions, or none if this is a number: only that may be asked."""
+        return 0 if self.number else _unknown
 
     def astype(self, dtype: Any, copy: bool = True) -> Symbol:
         return self.trace.astype(self, dtype)
@@ -53,10 +78,36 @@ class Symbol:
     def __abs__(self) -> Symbol:
         return self.trace.make("abs", self)
 
+    def __getitem__(self, index: Any) -> Any:
+        raise NotPointwise("it takes elements by their index")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotPointwise("a tensor is changed in place: give the result a name of its own")
+
     def __getattr__(self, name: str) -> Any:
         raise NotPointwise(f"a symbol has no {name}: the formula is not pointwise")
 
     __hash__ = object.__hash__
+
+
+class _AnyShape(tuple):
+    """A shape that is equal to itself, and not known."""
+
+    def __iter__(self) -> Any:
+        raise NotPointwise("it asks for the shape: what is pointwise is the same for all shapes")
+
+
+class _Unknown:
+    """A number of dimensions that is not known."""
+
+    def _asked(self, *other: Any) -> Any:
+        raise NotPointwise("it asks for the shape: what is pointwise is the same for all shapes")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __index__ = _asked
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __hash__ = _asked
+
+
+_any_shape, _unknown = _AnyShape(), _Unknown()
 
 
 def _operator(name: str, op: str, reflected: bool = False) -> None:
@@ -77,7 +128,8 @@ for _name, _op in {
 }.items():  # fmt: skip
     _operator(f"__{_name}__", _op)
 
-#: basic functions: name -> C++ over {0}, {1}, ...; T is the kernel's type, m(f) the C library's f for it
+#: basic functions: name -> C++ over {0}, {1}, ...; T is the kernel's type, m(f) the C library's f for it. There is no
+#: && and no ||: loops with branches have no vector instructions
 BASIC = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",
     "negative": "-{0}", "square": "{0} * {0}", "reciprocal": "T(1) / {0}", "abs": "m(fabs)({0})",
@@ -90,13 +142,13 @@ BASIC = {
     "trunc": "m(trunc)({0})", "round": "m(nearbyint)({0})",
     "atan2": "m(atan2)({0}, {1})", "hypot": "m(hypot)({0}, {1})",
     "copysign": "m(copysign)({0}, {1})", "pow": "m(pow)({0}, {1})",
-    "maximum": "({0} > {1} || {0} != {0} ? {0} : {1})", "minimum": "({0} < {1} || {0} != {0} ? {0} : {1})",
-    "fmax": "({0} > {1} || {1} != {1} ? {0} : {1})", "fmin": "({0} < {1} || {1} != {1} ? {0} : {1})",
+    "maximum": "(({0} > {1}) | ({0} != {0}) ? {0} : {1})", "minimum": "(({0} < {1}) | ({0} != {0}) ? {0} : {1})",
+    "fmax": "(({0} > {1}) | ({1} != {1}) ? {0} : {1})", "fmin": "(({0} < {1}) | ({1} != {1}) ? {0} : {1})",
     "sign": "({0} != {0} ? {0} : T(({0} > T(0)) - ({0} < T(0))))", "where": "({0} ? {1} : {2})",
     "less": "{0} < {1}", "less_equal": "{0} <= {1}", "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
     "equal": "{0} == {1}", "not_equal": "{0} != {1}", "isnan": "{0} != {0}",
     "isfinite": "m(fabs)({0}) < T(__builtin_inf())", "isinf": "m(fabs)({0}) == T(__builtin_inf())",
-    "logical_not": "!{0}", "logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_xor": "{0} != {1}",
+    "logical_not": "!{0}", "logical_and": "{0} & {1}", "logical_or": "{0} | {1}", "logical_xor": "{0} != {1}",
 }  # fmt: skip
 BOOLEAN = frozenset(
     "less less_equal greater greater_equal equal not_equal isnan isfinite isinf "
@@ -106,12 +158,20 @@ SAME = {
     "power": "pow", "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
     "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "true_divide": "divide", "rint": "round",
 }  # fmt: skip
-ARGUMENTS = ("array", "uniform", "number")
+STRIDED = ("row", "column", "strided")  # the arguments whose elements are found by steps
+ARGUMENTS = ("array", *STRIDED, "uniform", "number")
 
 
 def _logaddexp(xp: Trace, x: Any, y: Any) -> Symbol:
     """The larger, and what the other adds to it; equal infinities have no difference."""
     return xp.where(xp.equal(x, y), x + math.log(2), xp.maximum(x, y) + xp.log1p(xp.exp(-abs(x - y))))
+
+
+def _of_masks(xp: Trace, op: str, *masks: Any) -> Symbol:
+    """Operations on bits, which those of numbers are not asked for."""
+    if not all(isinstance(m, bool) or (isinstance(m, Symbol) and m.boolean) for m in masks):
+        raise NotPointwise(f"{op} of floating numbers")
+    return xp.make(op, *masks)
 
 
 #: functions of NumPy's that are none of C++'s, by formula
@@ -120,6 +180,10 @@ COMPOSITE: dict[str, Callable] = {
     "signbit": lambda xp, x: xp.copysign(1.0, x) < 0,
     "zeros_like": lambda xp, x: xp.constant(0),
     "ones_like": lambda xp, x: xp.constant(1),
+    "bitwise_and": lambda xp, x, y: _of_masks(xp, "logical_and", x, y),
+    "bitwise_or": lambda xp, x, y: _of_masks(xp, "logical_or", x, y),
+    "bitwise_xor": lambda xp, x, y: _of_masks(xp, "logical_xor", x, y),
+    "bitwise_invert": lambda xp, x: _of_masks(xp, "logical_not", x),
     "conj": lambda xp, x: x,
     "real": lambda xp, x: x,
 }
@@ -128,15 +192,17 @@ COMPOSITE: dict[str, Callable] = {
 class Trace:
     """One expression in the making, for one dtype; also the namespace `xp` that the formulas are given."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: Any, lacking: Collection[str] = ()) -> None:
+        """`lacking` are basic functions to be traced by their formulas, because they cannot be called."""
+        self.dtype, self.boolean, self.lacking = dtype, numpy.dtype(bool), lacking
         self.symbols: dict[tuple, Symbol] = {}
         self.arguments: list[Symbol] = []
         self._within: set[str] = set()  # the operations whose formulas are being traced
 
-    def argument(self, op: str, name: str) -> Symbol:
-        """The symbol of an argument of the kernel: an "array", a "uniform" or a "number"."""
-        symbol = Symbol(self, op, (name,), False, op == "number")
+    def argument(self, kind: str, name: str) -> Symbol:
+        """The symbol of an argument of the kernel; its kind is one of ARGUMENTS, or "array bool" for a mask."""
+        op, _, boolean = kind.partition(" ")
+        symbol = Symbol(self, op, (name,), bool(boolean), op == "number")
         self.arguments.append(symbol)
         return symbol
 
@@ -182,7 +248,7 @@ class Trace:
             return value
         if isinstance(value, (bool, int, float)):
             return self.constant(value)
-        raise NotPointwise(f"a formula combines symbols with {type(value).__name__}")
+        raise NotPointwise(f"it computes with {type(value).__name__} from elsewhere: make that an argument")
 
     def astype(self, x: Symbol, dtype: Any, copy: bool = True) -> Symbol:
         if dtype != self.dtype:
@@ -192,7 +258,8 @@ class Trace:
     def apply(self, primitive: Any, *args: Any, **attributes: Any) -> Any:
         """A declared operation: the basic function of its name, if there is one, else its formula."""
         name = SAME.get(primitive.name, primitive.name)
-        if (name in BASIC or name in COMPOSITE) and name != "sign":  # of NaN: NaN in NumPy, 0 in PyTorch
+        by_formula = name == "sign" or name in self.lacking  # the sign of NaN is NaN in NumPy, 0 in PyTorch
+        if (name in BASIC or name in COMPOSITE) and not by_formula:
             return getattr(self, name)(*args, **attributes)
         if name in self._within:
             raise NotPointwise(f"{name} is computed by the array library alone")
@@ -204,7 +271,7 @@ class Trace:
 
     def __getattr__(self, name: str) -> Callable:
         name = SAME.get(name, name)
-        if name in BASIC:
+        if name in BASIC and name not in self.lacking:
             return lambda *operands: self.make(name, *operands)
         if name in COMPOSITE:
             return lambda *operands: COMPOSITE[name](self, *operands)

@@ -64,6 +64,7 @@ class Primitive:
         saved: dict[str, str] | None = None,
         domain: tuple[float, float] | Sequence[tuple[float, float]] = (-3.0, 3.0),
         samples: Callable | None = None,
+        listed: bool = True,
     ) -> None:
         """Declare `name`.
 
@@ -86,9 +87,10 @@ class Primitive:
         domain: the range of values in which tests try it, for all inputs or one each.
         samples: `(make) -> list of argument tuples` for tests, where `make(*shape)` gives an input with values in the
             domain. Elementwise operations need none.
+        listed: whether formulas can name it, as `xp.<name>`.
         """
         names = parameters(forward)[1:]
-        self.on_host = forward  # what runs on the CPU: the formula, if nothing better is put in its place
+        self.on_host = forward  # what runs: the formula, if nothing better is put in its place
         self.name, self.forward, self.vjp, self.jvp, self.kind = name, forward, vjp, jvp, kind
         self.inputs, self.attributes = names[:inputs], names[inputs:]
         self.outputs, self.variadic, self.view, self.holomorphic = outputs, variadic, view, holomorphic
@@ -102,8 +104,9 @@ class Primitive:
         defaults = forward.__defaults__ or ()
         self._defaults = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         self._defaults.update(forward.__kwdefaults__ or {})
-        registry[name] = self
-        setattr(namespace, name, self)
+        if listed:
+            registry[name] = self
+            setattr(namespace, name, self)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -189,10 +189,10 @@ def write_backward(
             lines.append("if node.output_version is not None: version += sum(v.value for v in node.output_version)")
         lines.append("if version != node.version: raise stale(node)")
     kernel = None
-    if way == "raw" and op.kind == "elementwise" and not (joint or conjugate or "needs" in wanted) and op.outputs == 1:
+    pointwise = op.kind == "elementwise" and op.outputs == 1 and not (joint or conjugate or "needs" in wanted)
+    if pointwise and way in ("raw", "guarded"):
         kernel, call = _kernel(op, formulas, wanted, tensors)
-        lines.append(f"if xp is host and g.size >= small: results = {call}")
-        lines.append("else: results = None")
+        lines.append(f"results = {call}{' if g.size >= small else None' if way == 'raw' else ''}")
         lines.append("if results is not None: return results")
     value = {}
     for n in wanted:
@@ -223,7 +223,7 @@ def write_backward(
         result = f"[None if r is None else xp.conj(r) for r in {result}]"
     lines.append(f"return {result}")
     scope: dict[str, Any] = {"stale": stale, "reopen": reopen, "rebuild": rebuild, "needs": needs, "op": op}
-    scope |= {"kernel": kernel, "small": native.SMALL, "host": backends.host}
+    scope |= {"kernel": kernel, "small": native.SMALL}
     scope.update({f"f{i}": f for i, f in enumerate(formulas)})
     return _compiled([lines[0], *(f"    {line}" for line in lines[1:])], op.name, scope, way)
 
@@ -231,7 +231,7 @@ def write_backward(
 def _kernel(
     op: Any, formulas: Sequence[Callable | None], wanted: Sequence[str], tensors: Sequence[str]
 ) -> tuple[Any, str]:
-    """The formulas as one compiled kernel for large arrays, and the text that calls it."""
+    """The formulas as one kernel, for large arrays on the CPU and any on a device, and the text that calls it."""
     wanted_by = [(i, f, parameters(f)[2:]) for i, f in enumerate(formulas) if f is not None]
 
     def formula(xp: Any, g: Any, *values: Any) -> list[Any]:
@@ -240,8 +240,8 @@ def _kernel(
 
     compiled = native.Kernel(formula)
 
-    def kernel(*values: Any) -> list[Any] | None:
-        results = compiled(*values)
+    def kernel(xp: Any, *values: Any) -> list[Any] | None:
+        results = compiled(*values) if xp is backends.host else xp.fused(compiled, values)
         if results is None or len(results) == len(formulas):
             return results
         spread: list[Any] = [None] * len(formulas)
@@ -249,7 +249,7 @@ def _kernel(
             spread[i] = r
         return spread
 
-    return kernel, f"kernel(g{''.join(f', {n}._array' if n in tensors else f', {n}' for n in wanted)})"
+    return kernel, f"kernel(xp, g{''.join(f', {n}._array' if n in tensors else f', {n}' for n in wanted)})"
 
 
 def rebuild(node: Node, out: Any) -> Any:

@@ -17,7 +17,7 @@ def _noise(input: Tensor, p: float, channels: bool, scale: float) -> Tensor:
     shape = input._array.shape
     if channels:
         shape = (*shape[:2], *(1,) * (len(shape) - 2))
-    xp, source = backends.namespaces[type(input._array)], generator_of(input.device, None).source
+    xp, source = backends.for_device(input.device), generator_of(input.device, None).source
     return from_array(xp.dropout_noise(source, shape, input._array.dtype, 1 - p, scale))
 
 

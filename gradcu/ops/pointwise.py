@@ -68,6 +68,8 @@ class Elementwise(Primitive):
         self.result, self.kinds = result, kinds
         self.direct = direct if direct is not None else functools.partial(formula, backends.host)
         self.ufunc = direct if isinstance(direct, backends.host.ufunc) else None
+        steps = 2 if direct is None and name not in native.FASTER else 1  # from which a kernel pays
+        self.kernel = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], steps)
         self.large, self.least = self._large(direct is None)
 
     def _large(self, composed: bool) -> tuple[Callable, float]:
@@ -79,17 +81,17 @@ class Elementwise(Primitive):
             return self.direct, math.inf
         alone = composed or self.name in native.FASTER
         least = native.SMALL if composed else 4 * native.SMALL if alone else native.LARGE
-        kernel, direct = native.Kernel(lambda xp, *args: [xp.apply(self, *args)], least=1 + composed), self.direct
+        kernel, direct = self.kernel, self.direct
 
         def large(*args: Any) -> Any:
             results = kernel(*args) if alone or native.get_num_threads() > 1 else None
             return direct(*args) if results is None else results[0]
 
         def on_host(xp: Any, *args: Any) -> Any:
-            first = args[0]
-            return large(*args) if type(first) is _ndarray and first.size >= least else direct(*args)
+            worth = any(type(a) is _ndarray and a.size >= least for a in args)
+            return large(*args) if worth else direct(*args)
 
-        self.kernel, self.on_host = kernel, on_host
+        self.on_host = on_host
         return large, least
 
     def __call__(self, *args: Any, **attributes: Any) -> Any:
