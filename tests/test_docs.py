@@ -51,3 +51,15 @@ def test_the_text_of_tanhs_node():
     finally:
         written._compiled = before
     assert [ast.unparse(ast.parse(t)) for t in seen] == [ast.unparse(ast.parse(text))]
+
+
+def test_the_page_on_profiling_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "profiling.md").read_text(encoding="utf-8"), re.S):
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert "AddmmBackward0" in printed
+    assert (tmp_path / "trace.json").stat().st_size > 100
+    forward = 2 * 128 * (64 * 64 + 64)
+    assert int(printed.split()[-1]) == forward * 2 + 2 * 128 * 64  # weights' gradients, and that of the hidden layer
