@@ -49,16 +49,20 @@ class Size(tuple):
         return Size, (tuple(self),)
 
 
+OWN = object()  #: as a `grad_dtype`: that of the tensor
+
+
 class Extra:
     """What few tensors have: hooks, retain_grad, the node that is shown for a leaf."""
 
-    __slots__ = ("_accumulator", "accumulate_hooks", "hooks", "post_accumulate_hooks", "retains_grad")
+    __slots__ = ("_accumulator", "accumulate_hooks", "grad_dtype", "hooks", "post_accumulate_hooks", "retains_grad")
 
     def __init__(self) -> None:
         self.hooks: dict[int, Callable] = {}
         self.post_accumulate_hooks: dict[int, Callable] = {}
         self.accumulate_hooks = NodeHooks()
         self.retains_grad = False
+        self.grad_dtype: Any = OWN  # or a dtype, or None for any
         self._accumulator: Any = None
 
     def accumulator(self, tensor: Tensor) -> AccumulateGrad:
@@ -309,10 +313,12 @@ class Tensor(TensorMethods):
                 )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
-            if value.dtype is not self.dtype:
+            wanted = self.dtype if self._meta is None or self._meta.grad_dtype is OWN else self._meta.grad_dtype
+            if wanted is not None and value.dtype is not wanted:
                 raise RuntimeError(
-                    f"attempting to assign a gradient of dtype {value.dtype} to a tensor of dtype {self.dtype}. "
-                    "Please ensure that the gradient and the tensor are of the same dtype"
+                    f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with grad_dtype "
+                    f"'{wanted}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). "
+                    "You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype."
                 )
             if value.device != self.device:
                 raise RuntimeError(
@@ -329,6 +335,31 @@ class Tensor(TensorMethods):
     @grad.deleter
     def grad(self) -> None:
         self._grad = None
+
+    @property
+    def grad_dtype(self) -> dtypes.dtype | None:
+        """The dtype that `grad` has: that of the tensor unless set; None allows any.
+
+        Backward converts what arrives at this leaf. Raises RuntimeError for tensors that are not leaves, for what is no
+        dtype, and where there is a gradient of another dtype.
+        """
+        if self.grad_fn is not None:
+            raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+        return self.dtype if self._meta is None or self._meta.grad_dtype is OWN else self._meta.grad_dtype
+
+    @grad_dtype.setter
+    def grad_dtype(self, value: dtypes.dtype | None) -> None:
+        if self.grad_fn is not None:
+            raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        if value is not None and not isinstance(value, dtypes.dtype):
+            raise RuntimeError(f"grad_dtype must be a gradcu.dtype or None, but got {type(value).__name__}")
+        if value is not None and self._grad is not None and self._grad.dtype is not value:
+            raise RuntimeError(
+                f"Cannot set grad_dtype to '{value}' because there is already a gradient with dtype "
+                f"'{self._grad.dtype}'. Please clear the gradient (.grad = None) before changing grad_dtype, or ensure "
+                "the new grad_dtype matches the existing gradient's dtype."
+            )
+        self._extra().grad_dtype = value
 
     def _extra(self) -> Extra:
         if self._meta is None:

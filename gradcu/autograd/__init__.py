@@ -15,7 +15,7 @@ from ..tensor import Tensor, edge_of, from_array
 from . import functional, grad_mode, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, once_differentiable
-from .grad_mode import set_multithreading_enabled
+from .grad_mode import _unsafe_preserve_version_counter as _unsafe_preserve_version_counter, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .graph import GradientEdge, edge_within
 

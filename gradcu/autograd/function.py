@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,17 @@ from .. import backends
 from ..graph.engine import sum_to
 from ..graph.errors import stale
 from ..graph.modes import no_grad, state
-from ..graph.node import Node, NodeType, Output, by_array, make
+from ..graph.node import Freed, Node, NodeType, Output, by_array, make
 from ..graph.op import saved_version
 from ..graph.recorded import namespace as recorded
 from ..graph.saved import Pack, local, pack
 from ..graph.views import change, check_inplace
 from ..tensor import Tensor, edge_of, from_array, version_of
+from ..ops.index import alias
 from .forward import Tangent, check_shape, primal_of, tangent_of, zeros_like
+
+
+FREED_BY_CTX, FREED_BY_ACCESS = Freed("maybe_clear_saved_tensors()"), Freed("look at saved_tensors")
 
 
 class FunctionCtx:
@@ -41,23 +46,45 @@ class FunctionCtx:
 
         Raises TypeError for anything that is no tensor: keep that as an attribute of ctx.
         """
-        for t in tensors:
+        for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, Tensor):
                 raise TypeError(
-                    f"save_for_backward can only save variables, but argument is of type {type(t).__name__}"
+                    f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}"
                 )
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs or results for `jvp`, where `saved_tensors` gives them."""
+        """Keep inputs or results for `jvp`, where `saved_tensors` gives them.
+
+        Raises AssertionError for anything that is no tensor: keep that as an attribute of ctx.
+        """
+        for t in tensors:
+            assert t is None or isinstance(t, Tensor), (
+                "save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes on "
+                "ctx."
+            )
         self.saved_for_forward = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
-        """Say which inputs forward has changed in place; each must be returned."""
+        """Say which inputs forward has changed in place; each must be returned.
+
+        Raises RuntimeError for anything that is no tensor.
+        """
+        for i, t in enumerate(tensors):
+            if not isinstance(t, Tensor):
+                raise RuntimeError(f"mark_dirty can only accept variables, but argument {i} is of type {type(t)}")
         self.dirty_tensors = tensors
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Say which results have no gradient."""
+        """Say which results have no gradient.
+
+        Raises RuntimeError for anything that is no tensor.
+        """
+        for i, t in enumerate(tensors):
+            if not isinstance(t, Tensor):
+                raise RuntimeError(
+                    f"mark_non_differentiable only accepts variable arguments, but got {type(t)} as argument {i}"
+                )
         self.non_differentiable = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
@@ -75,13 +102,23 @@ class FunctionCtx:
         node = self._node()
         return () if node is None else node.open()
 
-    saved_variables = saved_tensors
+    @property
+    def saved_variables(self) -> tuple[Tensor | None, ...]:
+        """The old name of `saved_tensors`; gives a DeprecationWarning."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
+
+    def maybe_clear_saved_tensors(self) -> None:
+        """In backward: let the saved tensors go now, rather than afterwards, unless `retain_graph` is given."""
+        node = None if self._node is None else self._node()
+        if node is not None and state.walk is not None and not state.walk.retain:
+            node.saved = FREED_BY_CTX
 
     def __getattr__(self, name: str) -> Any:
         node = None if self._node is None else self._node()
         if node is not None and name in _OF_THE_NODE:
             return getattr(node, name)
-        raise AttributeError(f"'{self._forward_cls.__name__}Backward' object has no attribute '{name}'")
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
 BackwardCFunction = FunctionCtx  # in PyTorch another class, in backward
@@ -117,7 +154,12 @@ class FunctionNode(Node):
             if index is not None:  # a result: around this node again
                 edge = Output(self, index) if self._outputs > 1 else self
                 t = from_array(t._array, edge if self._differentiable[index] else None, self._differentiable[index])
+                tangents = () if self.hooks is None else self.hooks.tangents
+                if tangents and tangents[index] is not None:
+                    t = tangents[index].give_to(t)
             found.append(t)
+        if self.ctx._forward_cls.clear_saved_tensors_on_access:
+            self.saved = FREED_BY_ACCESS
         return tuple(found)
 
     def __getattr__(self, name: str) -> Any:
@@ -147,8 +189,9 @@ class FunctionNode(Node):
                 if g is None and result is not None:
                     kind, shape, dtype = result
                     grads[i] = from_array(backends.namespaces[kind].zeros(shape, dtype=dtype))
-        returned = ctx._forward_cls._backward()(ctx, *grads)
-        results = list(returned) if isinstance(returned, (tuple, list)) else [returned]
+        cls = ctx._forward_cls
+        returned = cls._backward()(ctx, grads) if cls.boxed_grads_call else cls._backward()(ctx, *grads)
+        results = list(returned) if isinstance(returned, tuple) else [returned]
         count = len(self._inputs)
         if len(results) > count and all(r is None for r in results[count:]):
             results = results[:count]
@@ -171,7 +214,7 @@ class FunctionNode(Node):
 
     def _fit(self, i: int, r: Any, shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
         if not isinstance(r, Tensor):
-            raise TypeError(f"expected Tensor or tuple of Tensor from {self.name()}, but got {type(r).__name__}")
+            raise RuntimeError(f"expected Variable or None (got {type(r).__name__}) from {self.name()}")
         if r.device != device:
             raise RuntimeError(
                 f"Function {self.name()} returned an invalid gradient at index {i} - expected device {device} "
@@ -214,6 +257,20 @@ class Function:
     _node: type[FunctionNode]
     _ctx: type[FunctionCtx]
 
+    #: let the saved tensors go as soon as they are read: `ctx.saved_tensors` can then be read only once
+    clear_saved_tensors_on_access = False
+    #: call `backward(ctx, grads)` with one list, from which it may drop what it needs no more
+    boxed_grads_call = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an error in a future "
+            "version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name = f"{cls.__name__}Backward"
@@ -223,7 +280,8 @@ class Function:
     def __call__(self, *args: Any) -> Any:
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd "
-            "function with static forward method: call Function.apply(...)."
+            "function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @staticmethod
@@ -257,7 +315,10 @@ class Function:
     def _backward(cls) -> Callable:
         own = cls.backward is not Function.backward
         if own and cls.vjp is not Function.vjp:
-            raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed.")
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only "
+                "implement one of them."
+            )
         return cls.vjp if not own else cls.backward
 
     @classmethod
@@ -272,10 +333,11 @@ class Function:
             args = bound.args[1:] if with_context else bound.args
         if state.forward and not state.inference and any(tangent_of(a) is not None for a in args):
             return cls._with_tangents(ctx, args)
-        return cls._record(ctx, args)
+        return cls._record(ctx, args)[0]
 
     @classmethod
-    def _record(cls, ctx: FunctionCtx, args: tuple) -> Any:
+    def _record(cls, ctx: FunctionCtx, args: tuple) -> tuple[Any, tuple[bool, ...]]:
+        """The output, and which of the results can have a gradient."""
         with_context = cls.setup_context is Function.setup_context
         edges = [edge_of(a) if isinstance(a, Tensor) else None for a in args]
         record = state.grad and any(e is not None for e in edges)
@@ -286,13 +348,16 @@ class Function:
             else:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
-        if not record:
-            for t in ctx.dirty_tensors:
-                change(t, None, cls.__name__)
-            ctx.to_save = ()
-            return output
         single = not isinstance(output, tuple)
         results = (output,) if single else output
+        _check_dirty(ctx, results, args)
+        differentiable = tuple(
+            isinstance(r, Tensor) and r._array.dtype.kind in "fcV" and not _among(r, ctx.non_differentiable)
+            for r in results
+        )
+        if not record:
+            given = [_constant(r, ctx, args, cls.__name__) if isinstance(r, Tensor) else r for r in results]
+            return (given[0] if single else tuple(given)), differentiable
         node = make(cls._node, tuple(e for e, a in zip(edges, args, strict=True) if isinstance(a, Tensor)), ())
         node.ctx, ctx._node = ctx, weakref.ref(node)
         node._inputs = tuple((tuple(a.shape), a.dtype, a.device) if isinstance(a, Tensor) else None for a in args)
@@ -300,18 +365,25 @@ class Function:
         node._results = tuple(
             (type(r._array), r._array.shape, r._array.dtype) if isinstance(r, Tensor) else None for r in results
         )
-        wrapped = _attach(node, results, args, cls.__name__)
-        node.saved = _saved(ctx, results, wrapped)
+        node._differentiable = differentiable
+        given = []
+        for i, r in enumerate(results):
+            if differentiable[i]:
+                r = _linked(r, Output(node, i) if node._outputs > 1 else node, node, args)
+            elif isinstance(r, Tensor):
+                r = _constant(r, ctx, args, cls.__name__)
+            given.append(r)
+        node.saved = _saved(ctx, results, given)
         if local.hooks:
             pack(node)
         ctx.dirty_tensors = ctx.non_differentiable = ctx.to_save = ()
-        return wrapped[0] if single else tuple(wrapped)
+        return (given[0] if single else tuple(given)), differentiable
 
     @classmethod
     def _with_tangents(cls, ctx: FunctionCtx, args: tuple) -> Any:
         """Record on the primals, and have `jvp` give the tangents of the results."""
         primals = tuple(map(primal_of, args))
-        output = cls._record(ctx, primals)
+        output, differentiable = cls._record(ctx, primals)
         results = output if isinstance(output, tuple) else (output,)
         tangents = [tangent_of(a) for a in args]
         if ctx.materialize_grads:
@@ -328,52 +400,128 @@ class Function:
                 f"Function's jvp returned an invalid number of forward gradients (expected {len(results)} "
                 f"but got {len(made)})"
             )
-        given = []
-        for r, t in zip(results, made, strict=True):
-            if t is not None and isinstance(r, Tensor):
-                check_shape(r, t)
-                own = next((a for a, p in zip(args, primals, strict=True) if p is r and a is not r), None)
-                if own is not None:  # changed in place, or handed on
-                    own._view.tangent = Tangent(t, state.level)
+        given, kept = [], []
+        for i, (r, t) in enumerate(zip(results, made, strict=True)):
+            position = next((j for j, p in enumerate(primals) if p is r), None)
+            changed = None if position is None else tangents[position]
+            tangent = None
+            if t is not None:
+                _check_tangent(i, r, t, differentiable[i], changed)
+                tangent = Tangent(t, state.level)
+                own = None if position is None else args[position]
+                if own is not None and own is not r:  # changed in place
+                    own._view.tangent = tangent
                     r = own
                 else:
-                    r = Tangent(t, state.level).give_to(r)
+                    r = tangent.give_to(r)
             given.append(r)
+            kept.append(tangent)
+        if node is not None:
+            _remember(node(), primals, args, tuple(kept))
         return tuple(given) if isinstance(output, tuple) else given[0]
 
 
-def _attach(node: FunctionNode, results: tuple, args: tuple, name: str) -> list[Any]:
-    """Give the results that forward returned their history; the tensors that users get."""
-    ctx = node.ctx
-    wrapped, differentiable = [], []
+class InplaceFunction(Function):
+    """A `Function` with a note of the user's: whether it works in place."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+def _among(t: Any, several: tuple) -> bool:
+    return any(t is one for one in several)
+
+
+def _check_dirty(ctx: FunctionCtx, results: tuple, args: tuple) -> None:
+    """Refuse marks that cannot be true."""
     for t in ctx.dirty_tensors:
-        if not any(t is r for r in results):
-            raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output.")
-    for i, r in enumerate(results):
-        if not isinstance(r, Tensor):
-            wrapped.append(r)
-            differentiable.append(False)
-            continue
-        edge = Output(node, i) if node._outputs > 1 else node
-        can = r._array.dtype.kind in "fcV" and not any(r is n for n in ctx.non_differentiable)
-        differentiable.append(can)
-        if any(r is d for d in ctx.dirty_tensors):
-            if not any(r is a for a in args):
-                raise RuntimeError("mark_dirty: only tensors that are inputs can be marked as changed in place")
-            check_inplace(r)
-            change(r, edge if can else None, name)
-        elif not can:
-            r = r.detach() if r._node is not None or any(r is a for a in args) else r
-            r._rg = False
-        else:
-            if any(r is a for a in args) or r._view is not None:  # another tensor around the same memory
-                counter = version_of(r)
-                r = from_array(r._array)
-                r._counter = counter
-            r._node, r._rg = edge, True
-        wrapped.append(r)
-    node._differentiable = tuple(differentiable)
-    return wrapped
+        if not _among(t, args):
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated "
+                "should be passed to ctx.mark_dirty().",
+                stacklevel=4,
+            )
+        if not _among(t, results):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
+                "are modified inplace must all be outputs of the Function."
+            )
+        if len(results) > 1 and _among(t, args) and t._is_view() and state.grad:
+            raise RuntimeError(
+                "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot "
+                "return more than one Tensor. This is not supported by the current autograd engine. You should either "
+                "make sure the input is not a view (using .clone() for example) or make your Function only return one "
+                "Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single "
+                "Tensor and a second one that does the other operations)."
+            )
+
+
+def _constant(r: Tensor, ctx: FunctionCtx, args: tuple, name: str) -> Tensor:
+    """What users get for a result without a gradient: never an input that forward has not changed."""
+    dirty = _among(r, ctx.dirty_tensors)
+    if dirty:
+        change(r, None, name)
+    if r.requires_grad:
+        return r.detach()
+    return r if dirty or not _among(r, args) else _alias(r)
+
+
+def _alias(r: Tensor) -> Tensor:
+    """Another tensor around the same memory."""
+    with no_grad():
+        return alias.record((r,), (...,))
+
+
+def _linked(r: Tensor, edge: Any, node: FunctionNode, args: tuple) -> Tensor:
+    """What users get for a result with a gradient, which comes from `edge`.
+
+    An input or a view is another tensor around the same memory. It must not be changed in place: its own history, made
+    anew from that of its base, would pass by the backward of the `Function`.
+    """
+    if _among(r, node.ctx.dirty_tensors) and _among(r, args):
+        check_inplace(r, recorded=True)
+        change(r, edge, node.ctx._forward_cls.__name__)
+        return r
+    if _among(r, args) or r._view is not None:
+        r = _alias(r)
+        r._view.kind = "multi" if sum(node._differentiable) > 1 else "function"
+    r._node, r._rg = edge, True
+    return r
+
+
+def _check_tangent(i: int, r: Any, t: Any, differentiable: bool, changed: Tensor | None) -> None:
+    """Refuse what `jvp` returned for the result `r` if it cannot be its tangent.
+
+    changed: the tangent of the input that `r` is, changed in place.
+    """
+    if not isinstance(t, Tensor):
+        raise RuntimeError(f"expected Variable or None (got {type(t).__name__}) for grad output {i}.")
+    if not differentiable:
+        raise RuntimeError(
+            f"Function's jvp returned a gradient at position {i}, but the corresponding forward output is not a "
+            "differentiable Tensor. You should return None at that position instead."
+        )
+    check_shape(r, t)
+    if changed is not None:
+        if t._array is not changed._array:
+            raise RuntimeError(
+                "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is "
+                "modifying an input inplace, then the jvp function must modify the corresponding gradient inplace."
+            )
+    elif r._is_view() and not t._is_view():
+        raise RuntimeError(
+            "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
+        )
+
+
+def _remember(node: FunctionNode, primals: tuple, args: tuple, tangents: tuple) -> None:
+    """Let a node know the tangents of what it saved: its gradients have tangents of their own."""
+    if node is None or type(node.saved) is not tuple:
+        return
+    duals = {id(p): a for p, a in zip(primals, args, strict=True) if p is not a}
+    node.saved = tuple((duals.get(id(t), t), index, version) for t, index, version in node.saved)
+    node.own_hooks().tangents = tangents
 
 
 def _saved(ctx: FunctionCtx, originals: tuple, wrapped: list[Any]) -> tuple:

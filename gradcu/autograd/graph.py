@@ -64,6 +64,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 def edge_within(edge: GradientEdge) -> Any:
     """An edge as the graph itself has it: a node, an `Output`, or a leaf."""
+    count = max(edge.node._outputs, 1)
+    if not 0 <= edge.output_nr < count:
+        raise RuntimeError(f"{edge.node.name()} has {count} results, and none of number {edge.output_nr}")
     if isinstance(edge.node, AccumulateGrad):
         return edge.node.variable
     return Output(edge.node, edge.output_nr) if edge.node._outputs > 1 else edge.node

@@ -15,12 +15,13 @@ from typing import Any
 
 from .. import backends
 from ..backends.batched import running
-from ..tensor import Tensor, from_array
+from ..tensor import OWN, Tensor, from_array
 from .anomaly import check, report, settings as anomalies
 from .modes import state
 from .node import Freed, Node, Output, part
 from .recorded import namespace as recorded_namespace
 from .saved import local
+from .views import changed
 
 _host, _namespaces, _arrays = backends.host, backends.namespaces, backends.arrays
 _ndarray = _host.ndarray
@@ -61,7 +62,7 @@ def walk(
     walks them often.
     """
     before, outer = state.grad, state.walk
-    state.grad, state.walk = create if record is None else record, Walk(edges, captures, outer)
+    state.grad, state.walk = create if record is None else record, Walk(edges, captures, retain, outer)
     try:
         if state.walk.depth % DEEP == 0:
             return in_another_thread(_walk, edges, grads, retain, create, captures, by, ways)
@@ -97,10 +98,10 @@ class Shown:
 class Walk:
     """A walk under way, for hooks to ask about."""
 
-    __slots__ = ("__weakref__", "_runs", "captures", "depth", "edges", "node")
+    __slots__ = ("__weakref__", "_runs", "captures", "depth", "edges", "node", "retain")
 
-    def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None, outer: Walk | None) -> None:
-        self.edges, self.captures = edges, captures
+    def __init__(self, edges: Sequence[Any], captures: Sequence[Any] | None, retain: bool, outer: Walk | None) -> None:
+        self.edges, self.captures, self.retain = edges, captures, retain
         self.depth: int = 1 if outer is None else outer.depth + 1  # of backwards within backwards
         self.node: Node | None = None  # the one that runs, while anomalies are looked for
         self._runs: set[Any] | None = None
@@ -317,18 +318,16 @@ def accumulate(leaf: Tensor, g: Any, owned: bool, create: bool) -> None:
             leaf._grad = g if old is None else old + g
         elif old is None:
             leaf._grad = from_array(g if owned else backends.namespaces[type(g)].copy(g))
-        elif old._node is None and not old._rg:
-            old._array = backends.namespaces[type(g)].iadd(old._array, g)
-            if old._counter is not None:
-                old._counter.value += 1
         else:
-            leaf._grad = old + from_array(g)
+            old._array = backends.namespaces[type(g)].iadd(old._array, g)
+            if old._counter is not None or old._node is not None:
+                changed(old, "backward()")
     if extra is not None:
+        for hook in list(extra.post_accumulate_hooks.values()):
+            hook(leaf)
         if extra.accumulate_hooks is not None and extra.accumulate_hooks.after:
             for hook in list(extra.accumulate_hooks.after.values()):
                 hook((), (wrap(g, create),))
-        for hook in list(extra.post_accumulate_hooks.values()):
-            hook(leaf)
 
 
 def wrap(g: Any, create: bool) -> Any:
@@ -351,16 +350,33 @@ def _run_hooks(hooks: dict[int, Callable], g: Any, create: bool, outputs: int) -
 def _replaced(hooks: dict[int, Callable], grads: tuple, *others: Any) -> tuple:
     """The gradients after each hook saw them (and `others`) and replaced them, or did not, by as many."""
     for hook in list(hooks.values()):
-        changed = hook(grads, *others)
-        if changed is not None:
-            changed = changed if isinstance(changed, tuple) else (changed,)
-            if len(changed) != len(grads):
+        new = hook(grads, *others)
+        if new is not None:
+            if others and not isinstance(new, tuple):
+                raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
+            new = new if isinstance(new, tuple) else (new,)
+            if len(new) != len(grads):
                 raise RuntimeError(
                     f"hook '{_name(hook)}' has returned an incorrect number of values "
-                    f"(got {len(changed)}, but expected {len(grads)})"
+                    f"(got {len(new)}, but expected {len(grads)})"
                 )
-            grads = changed
+            for old, one in zip(grads, new):
+                if old is not None and one is not None:
+                    _check_change(hook, old, one)
+            grads = new
     return grads
+
+
+def _check_change(hook: Callable, old: Tensor, new: Any) -> None:
+    """Refuse what a hook returned in place of a gradient, if it cannot stand there."""
+    if not isinstance(new, Tensor):
+        raise TypeError(f"expected Variable, but hook '{_name(hook)}' returned '{type(new).__name__}'")
+    if new.shape != old.shape or new.dtype is not old.dtype or new.device != old.device:
+        what = "size" if new.shape != old.shape else "type"
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the {what} of value (was {old.dtype}{list(old.shape)} on {old.device}, "
+            f"got {new.dtype}{list(new.shape)} on {new.device})"
+        )
 
 
 def _name(hook: Callable) -> str:
@@ -371,22 +387,21 @@ def run_tensor_hooks(hooks: Iterable[Callable], g: Any, create: bool) -> Any:
     """Hooks of `Tensor.register_hook`: each may return another gradient of the same shape."""
     for hook in hooks:
         old = wrap(g, create)
-        changed = hook(old)
-        if changed is not None:
-            if not isinstance(changed, Tensor):
-                raise TypeError(f"hook '{_name(hook)}' returned {type(changed).__name__}, expected Tensor or None")
-            if changed.shape != old.shape or changed.dtype != old.dtype or changed.device != old.device:
-                raise RuntimeError(
-                    f"hook '{_name(hook)}' has changed the gradient from {tuple(old.shape)}, {old.dtype}, {old.device} "
-                    f"to {tuple(changed.shape)}, {changed.dtype}, {changed.device}: size, type and device must stay"
-                )
-            g = unwrap(changed, create)
+        new = hook(old)
+        if new is not None:
+            _check_change(hook, old, new)
+            g = unwrap(new, create)
     return g
 
 
 def _leaf_hooks(leaf: Tensor, g: Any, create: bool) -> Any:
     extra = leaf._meta
-    return g if extra is None or not extra.hooks else run_tensor_hooks(list(extra.hooks.values()), g, create)
+    if extra is None:
+        return g
+    dtype = extra.grad_dtype
+    if dtype is not None and dtype is not OWN:
+        g = g.to(dtype) if create else g.astype(dtype.numpy)
+    return run_tensor_hooks(list(extra.hooks.values()), g, create)
 
 
 def _before(node: Node, g: Any, create: bool) -> Any:

@@ -162,6 +162,36 @@ class SavedTensor:
     def __init__(self, node: Node, position: int) -> None:
         self._node, self._position = node, position
 
+    def _kept(self) -> Any:
+        saved = self._node.saved
+        if isinstance(saved, Freed):
+            raise stale(self._node)
+        value = (saved.values if type(saved) is Packed else saved)[self._position]
+        return value if type(self._node).sources else value[0]
+
+    @property
+    def data(self) -> Any:
+        """What is kept: the tensor, or with hooks what `pack_hook` gave. Raises RuntimeError if it was freed."""
+        value = self._kept()
+        if type(value) is Pack:
+            return value.packed
+        return from_array(value) if self._is_result() and value is not None else value
+
+    @property
+    def unpack_hook(self) -> Hook | None:
+        """The hook that is to open what is kept, None without hooks."""
+        value = self._kept()
+        return value.unpack if type(value) is Pack else None
+
+    def unpack(self) -> Any:
+        """The saved tensor. Raises RuntimeError if it was freed."""
+        value = _open(self._kept())
+        return value if isinstance(value, Tensor) or not self._is_result() else from_array(value)
+
+    def _is_result(self) -> bool:
+        sources = tuple(type(self._node).sources.values())
+        return bool(sources) and sources[self._position] == "out"
+
     def register_hooks(self, pack_hook: Hook, unpack_hook: Hook) -> None:
         """Keep `pack_hook(tensor)` in place of the tensor, and `unpack_hook` of that when it is needed.
 
@@ -175,9 +205,7 @@ class SavedTensor:
                 "to backward through the graph a second time or if you need to access saved variables after calling "
                 "backward."
             )
-        value = (node.saved.values if type(node.saved) is Packed else node.saved)[i]
-        if not type(node).sources:
-            value = value[0]
+        value = self._kept()
         if value is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
         if type(value) is Pack:

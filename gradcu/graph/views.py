@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tensor import Tensor, edge_of, version_of
 from .modes import state
-from .node import Node, Output, by_array, by_hand, make
+from .node import Node, Output, as_function, by_array, by_hand, make
 from .version import InferenceVersion
 
 
@@ -39,28 +39,41 @@ class View:
                     again = replay(self.base, self.steps)
                 finally:
                     state.grad = before
+                old, self.version = tensor._node, now
                 tensor._node, tensor._rg = again._node, True
+                if tensor.retains_grad:
+                    _retain_anew(tensor, old)
             self.version = now
         node = tensor._node
         return tensor if node is None and tensor._rg else node
 
 
+_FORBIDDEN = {
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+    "views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the "
+    "autograd logic to handle view+inplace would override the custom backward associated with the custom Function, "
+    "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
+    "Function.",
+    "no_grad": "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+    "moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+    "tracked) or both outside (if you want the inplace to be tracked).",
+}
+_FORBIDDEN["inference"] = _FORBIDDEN["no_grad"].replace("no_grad", "inference_mode")
+
+
 def forbidden(t: Tensor, what: str) -> RuntimeError:
     """The error for a view that PyTorch does not follow through changes in place; `what` was done to it."""
-    if t._view.kind == "multi":
-        node = t._node
-        name = "a view function" if node is None else (node.node if type(node) is Output else node).name()
-        return RuntimeError(
-            f"Output {t.output_nr} of {name} is a view and {what}. This view is the output of a function that returns "
-            "multiple views. Such functions do not allow the output views to be modified inplace. You should "
-            "replace the inplace operation by an out-of-place one."
-        )
-    return RuntimeError(
-        f"A view was created in no_grad mode and {what} with grad mode enabled. Given that this use case is "
-        "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
-        "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
-        "want the inplace to be tracked)."
-    )
+    kind, node = t._view.kind, t._node
+    name = "" if node is None else (node.node if type(node) is Output else node).name()
+    output = f"Output {t.output_nr} of {name.removesuffix('Backward0').removesuffix('Backward')} is a view"
+    if kind in ("multi", "function"):
+        happened = f"{output} and {what}."
+    else:
+        mode, then = ("no_grad", "with grad mode enabled") if kind == "no_grad" else ("inference", "in normal mode")
+        start = f"{output} of a view which was created in" if name else "A view was created in"
+        happened = f"{start} {mode} mode and {what} {then}."
+    return RuntimeError(f"{happened} {_FORBIDDEN[kind]}")
 
 
 def replay(whole: Any, steps: tuple) -> Any:
@@ -81,10 +94,10 @@ def mark_view(result: Tensor, source: Tensor, primitive: Any, attributes: tuple,
     """Make `result`, which shares the memory of `source`, a view of it."""
     counter = version_of(source)
     result._counter = counter
-    if type(counter) is InferenceVersion or state.inference:
+    if type(counter) is InferenceVersion:
         return
     if not state.grad:
-        kind = "no_grad"
+        kind = "inference" if state.inference else "no_grad"
         result._rg = result._array.dtype.kind in "fcV" and source.requires_grad  # a leaf of its own, as PyTorch's
     view = source._view
     tangent = None if result._view is None else result._view.tangent
@@ -154,7 +167,7 @@ def check_inplace(t: Tensor, part: bool = False, recorded: bool = False) -> None
             what = "a view of a leaf Variable" if part else "a leaf Variable"
             raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
         return
-    if view.kind and (recorded or edge_of(view.base) is not None):
+    if view.kind and (recorded or t.requires_grad):
         raise forbidden(t, "is being modified inplace")
     base = view.base
     if base._rg and base._node is None and base._view is None:
@@ -196,12 +209,17 @@ def change(t: Tensor, edge: Any, by: str, steps: tuple = ()) -> None:
     recorded = edge is not None
     if steps and not recorded and state.grad:
         recorded = edge_of(t if t._view is None else t._view.base) is not None
-    retains = recorded and t.retains_grad
-    if retains:
-        t.grad_fn.hooks.retained.pop(t.output_nr, None)  # type: ignore[union-attr]
+    retained = edge_of(t) if recorded and t.retains_grad else None
     changed(t, by)
     if recorded:
         rebase(t, edge, steps)
-    if retains:  # now that of its new value
-        t._meta.retains_grad = False  # type: ignore[union-attr]
-        t.retain_grad()
+    if retained is not None:
+        _retain_anew(t, retained)
+
+
+def _retain_anew(t: Tensor, old: Any) -> None:
+    """Let `retain_grad` keep the gradient of the new value of `t`, not that of the one before, which came from `old`."""
+    node, index = as_function(old)
+    node.hooks.retained.pop(index, None)
+    t._meta.retains_grad = False  # type: ignore[union-attr]
+    t.retain_grad()
