@@ -429,7 +429,7 @@ class Tensor(TensorMethods):
 
         Raises RuntimeError for views.
         """
-        if self._view is not None and self._view.base.requires_grad:
+        if self._is_view():
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
                 "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets."

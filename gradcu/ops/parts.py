@@ -12,8 +12,9 @@ from typing import Any
 
 from .. import backends
 from ..graph.modes import state
+from ..graph.node import Node, make
 from ..graph.op import Primitive
-from ..graph.views import changed, check_inplace, followed
+from ..graph.views import change, changed, check_inplace, followed
 from ..tensor import Tensor, edge_of, from_array, wrap_dim
 from .expose import expose
 from .shape import as_shape, expand, permute, ravel, squeeze, t, transpose, unsqueeze, view
@@ -336,6 +337,9 @@ def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     a, count = input._array, math.prod(shape)
+    if shape == a.shape:
+        return input
+    check_inplace(input)
     xp = backends.namespaces[type(a)]
     if count <= a.size and a.flags.c_contiguous:
         input._array = a.reshape(-1)[:count].reshape(shape)
@@ -343,6 +347,7 @@ def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
         new = xp.zeros(count, dtype=a.dtype)
         new[: min(a.size, count)] = a.reshape(-1)[:count]
         input._array = new.reshape(shape)
+    changed(input, "resize_")
     return input
 
 
@@ -354,14 +359,35 @@ def resize_as_(input: Tensor, other: Tensor, *, memory_format: Any = None) -> Te
 
 @expose(function=False)
 def set_(input: Tensor, source: Tensor | None = None) -> Tensor:
-    """Make the tensor one of the memory and shape of `source`, or empty."""
+    """Make the tensor one of the memory and shape of `source`, or empty.
+
+    It is no view of its old base any more. If either requires grad, so does the result, and backward through it raises
+    RuntimeError. Raises RuntimeError for another dtype, and for leaves that require grad.
+    """
+    edges = [edge_of(t) for t in (input, source) if t is not None] if state.grad else []
+    recorded = any(edge is not None for edge in edges)
+    check_inplace(input, recorded=recorded)
     if source is None:
-        input._array = backends.namespaces[type(input._array)].zeros((0,), dtype=input._array.dtype)
-        return input
-    if source.dtype is not input.dtype:
-        raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {input.dtype}")
-    input._array = source._array
+        new = backends.namespaces[type(input._array)].zeros((0,), dtype=input._array.dtype)
+    else:
+        if source.dtype is not input.dtype:
+            raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {input.dtype}")
+        new = source._array
+    input._array, input._view = new, None
+    change(input, make(_SetBackward, tuple(edges), ()) if recorded else None, "set_")
     return input
+
+
+class _SetBackward(Node):
+    """The history of a tensor that `set_` put around other memory."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def raw(node: Node, g: Any, xp: Any) -> Any:
+        raise RuntimeError("derivative for aten::set_ is not implemented")
+
+    raw0 = recorded = raw
 
 
 # --- copies in place of views ---
