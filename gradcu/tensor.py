@@ -227,7 +227,9 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory outside of the graph, with a version counter of its own."""
-        return from_array(self._array)
+        result = from_array(self._array)
+        result._counter = InferenceVersion() if self.is_inference() else None
+        return result
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -443,7 +445,11 @@ class Tensor(TensorMethods):
         from .autograd.forward import tangent_of
         from .printing import format_tensor
 
-        grad_fn, tangent = self.grad_fn, tangent_of(self)
+        try:
+            grad_fn = None if self.grad_fn is None else self.grad_fn.name()
+        except RuntimeError:  # a view that must not be used any more can still be looked at
+            grad_fn = "Invalid"
+        tangent = tangent_of(self)
         current = devices.get_default_device()
         shown = None if self.device.type == "cpu" == current.type else f"{self.device.type}:{self.device.index or 0}"
         text = format_tensor(
@@ -452,7 +458,7 @@ class Tensor(TensorMethods):
             default_dtype=dtypes.get_default_dtype().name,
             device="cpu" if self.device.type == "cpu" != current.type else shown,
             requires_grad=self.requires_grad and grad_fn is None,
-            grad_fn=None if grad_fn is None else grad_fn.name(),
+            grad_fn=grad_fn,
             tangent=None if tangent is None else f"{tangent}",
         )
         return text

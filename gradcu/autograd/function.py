@@ -18,10 +18,9 @@ from ..graph.op import saved_version
 from ..graph.recorded import namespace as recorded
 from ..graph.saved import Pack, local, pack
 from ..graph.views import change, check_inplace
-from ..tensor import Tensor, edge_of, from_array, version_of
 from ..ops.index import alias
+from ..tensor import Tensor, edge_of, from_array, version_of
 from .forward import Tangent, check_shape, primal_of, tangent_of, zeros_like
-
 
 FREED_BY_CTX, FREED_BY_ACCESS = Freed("maybe_clear_saved_tensors()"), Freed("look at saved_tensors")
 
@@ -515,7 +514,7 @@ def _check_tangent(i: int, r: Any, t: Any, differentiable: bool, changed: Tensor
         )
 
 
-def _remember(node: FunctionNode, primals: tuple, args: tuple, tangents: tuple) -> None:
+def _remember(node: FunctionNode | None, primals: tuple, args: tuple, tangents: tuple) -> None:
     """Let a node know the tangents of what it saved: its gradients have tangents of their own."""
     if node is None or type(node.saved) is not tuple:
         return

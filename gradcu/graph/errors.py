@@ -55,6 +55,14 @@ def _modified(node: Node, what: str, array: Any, version: int, by: str) -> Runti
     )
 
 
+def overlapping(name: str) -> RuntimeError:
+    """The error for a change in place of memory in which several elements are one."""
+    return RuntimeError(
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        f"Please clone() the tensor before performing the operation ({name})."
+    )
+
+
 def broadcast_error(shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None:
     """PyTorch's message for shapes that do not broadcast; None if they do."""
     longest = max(map(len, shapes), default=0)

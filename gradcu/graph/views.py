@@ -49,8 +49,8 @@ class View:
 
 
 _FORBIDDEN = {
-    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output "
-    "views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the "
+    "output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
     "function": "This view was created inside a custom Function (or because an input was returned as-is) and the "
     "autograd logic to handle view+inplace would override the custom backward associated with the custom Function, "
     "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
@@ -218,7 +218,7 @@ def change(t: Tensor, edge: Any, by: str, steps: tuple = ()) -> None:
 
 
 def _retain_anew(t: Tensor, old: Any) -> None:
-    """Let `retain_grad` keep the gradient of the new value of `t`, not that of the one before, which came from `old`."""
+    """Let `retain_grad` keep the gradient of the new value of `t`, not that of the old one, which came from `old`."""
     node, index = as_function(old)
     node.hooks.retained.pop(index, None)
     t._meta.retains_grad = False  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import backends
 from ..autograd.forward import start_tangent, tangent_of, write_tangent, zeros_like
-from ..graph.errors import device_error
+from ..graph.errors import device_error, overlapping
 from ..graph.modes import state
 from ..graph.node import make
 from ..graph.op import Primitive
@@ -422,6 +422,8 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         part[...] = value._array if isinstance(value, Tensor) else _plain(value, a)
     except OverflowError:
         raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow") from None
+    except ValueError as error:
+        raise (overlapping("setitem") if "read-only" in str(error) else error) from None
     change(self, edge, "setitem", ((primitive or alias, (basic,)),))
     if tangent_of(self) is not None or tangent_of(value) is not None:
         write_tangent(_part(self, primitive or alias, basic), value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..autograd.forward import tangent_of, write_tangent
+from ..graph.errors import overlapping
 from ..graph.modes import state
 from ..graph.node import Node, Output, sequence
 from ..graph.saved import local
@@ -81,7 +82,7 @@ def overwrite(t: Tensor, function: Callable, args: tuple, name: str) -> bool:
     if ufunc is None or type(a) is not short or (dtype is not _f32 and dtype is not _f64):
         return False
     recording = state.grad
-    if (recording and edge_of(t) is not None) or type(counter) is InferenceVersion or tangent_of(t) is not None:
+    if (recording and t.requires_grad) or type(counter) is InferenceVersion or tangent_of(t) is not None:
         return False
     operands = []
     for other in args:
@@ -139,10 +140,7 @@ def assign(t: Tensor, saved: Tensor | None, new: Tensor, name: str, since: int) 
             raise ValueError("repeated elements")  # NumPy's arrays of these are read-only, others are not
         a[...] = new._array
     except ValueError:
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        ) from None
+        raise overlapping(name) from None
     change(t, node, name)
     write_tangent(t, new)
     return t

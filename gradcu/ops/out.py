@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..autograd.forward import tangent_of
+from ..graph.errors import overlapping
 from ..graph.modes import state
 from ..tensor import Tensor
 
@@ -43,10 +44,7 @@ def write_out(result: Any, out: Tensor, name: str, inputs: Iterable[Any] = (), r
         )
     a = out._array
     if any(n > 1 and not step for n, step in zip(a.shape, a.strides)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        )
+        raise overlapping(name)
     for t in _tensors(inputs):
         if _overlap(t._array, a) and ("apart" in rule or not _coincide(t._array, a)):
             raise RuntimeError(
