@@ -4,6 +4,9 @@ import weakref
 
 import pytest
 
+# PyTorch compiles its own decompositions when forward mode is first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
 
 def leaf(torch, *values):
     return torch.tensor(values, requires_grad=True)
