@@ -134,3 +134,91 @@ def test_wrong_vectors(torch, functional):
         functional.jacobian(lambda x: x, [x])
     with pytest.raises(TypeError, match="outputs of the user-provided function"):
         functional.jacobian(lambda x: 3, x)
+
+
+STRATEGIES = [
+    {},
+    {"vectorize": True},
+    {"vectorize": True, "strategy": "forward-mode"},
+]
+
+
+@pytest.mark.parametrize("options", STRATEGIES, ids=["rows", "vectorized", "forward"])
+def test_ways_to_a_jacobian_agree(torch, functional, options):
+    def several(x, y):
+        return x * y, (x**2).sum(), y[:, None] * 2
+
+    x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    (first, second, third) = functional.jacobian(several, (x, y), **options)
+    assert [j.tolist() for j in first] == [[[3.0, 0.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]]
+    assert [j.tolist() for j in second] == [[2.0, 4.0], [0.0, 0.0]]
+    assert [tuple(j.shape) for j in third] == [(2, 1, 2), (2, 1, 2)]
+    assert not first[0].requires_grad
+
+
+@pytest.mark.parametrize("options", STRATEGIES[1:], ids=["vectorized", "forward"])
+def test_jacobian_of_complex_numbers(torch, functional, options):
+    """By rows a vjp, which conjugates; by columns the derivative itself."""
+    (got,) = functional.jacobian(lambda z: z**2, torch.tensor([1 + 2j]), **options).flatten().tolist()
+    assert got == (2 + 4j if "strategy" in options else 2 - 4j)
+
+
+@pytest.mark.parametrize("inner", STRATEGIES, ids=["rows", "vectorized", "forward"])
+def test_ways_to_a_hessian_agree(torch, functional, inner):
+    options = {"vectorize": "vectorize" in inner, "outer_jacobian_strategy": inner.get("strategy", "reverse-mode")}
+    x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    (xx, xy), (yx, yy) = functional.hessian(lambda x, y: (x * y**2).sum(), (x, y), **options)
+    assert xx.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert xy.tolist() == yx.tolist() == [[6.0, 0.0], [0.0, 8.0]]
+    assert yy.tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+def test_vectorized_jacobian_can_be_differentiated(torch, functional):
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    j = functional.jacobian(lambda x: x**3, x, create_graph=True, vectorize=True)
+    (g,) = torch.autograd.grad(j.sum(), x)
+    assert g.tolist() == [6.0, 12.0]
+
+
+REFUSED = {
+    "strategy": lambda f, x: f.jacobian(square, x, strategy="sideways"),
+    "forward and create_graph": lambda f, x: f.jacobian(
+        square, x, strategy="forward-mode", vectorize=True, create_graph=True
+    ),
+    "strict and vectorize": lambda f, x: f.jacobian(square, x, strict=True, vectorize=True),
+    "input": lambda f, x: f.jacobian(square, 3),
+    "one of the inputs": lambda f, x: f.jacobian(square, (x, 3)),
+    "output": lambda f, x: f.jacobian(lambda x: 3, x),
+    "one of the outputs": lambda f, x: f.vjp(lambda x: (x, 3), x),
+    "constant output": lambda f, x: f.jacobian(lambda x: x.detach(), x, strict=True),
+    "unused input": lambda f, x: f.jacobian(lambda x, y: x * 2, (x, x), strict=True),
+    "unused input of vjp": lambda f, x: f.vjp(lambda x, y: x.sum(), (x, x), strict=True),
+    "unused input of jvp": lambda f, x: f.jvp(lambda x, y: x.sum(), (x, x), (x, x), strict=True),
+    "unused input of vhp": lambda f, x: f.vhp(lambda x, y: x.sum(), (x, x), (x, x), strict=True),
+    "linear": lambda f, x: f.hvp(lambda x: x.sum(), x, x, strict=True),
+    "linear jacobian": lambda f, x: f.jacobian(lambda x: 2 * x, x, strict=True, create_graph=True),
+    "linear vjp": lambda f, x: f.vjp(lambda x: x.sum(), x, strict=True, create_graph=True),
+    "linear jvp": lambda f, x: f.jvp(lambda x: x.sum(), x, x, strict=True, create_graph=True),
+    "not scalar": lambda f, x: f.hessian(square, x),
+    "several": lambda f, x: f.hvp(lambda x: (x.sum(), x.sum()), x, x),
+    "no vector": lambda f, x: f.jvp(square, x),
+    "vectors": lambda f, x: f.jvp(square, x, (x, x)),
+    "shape of the vector": lambda f, x: f.vjp(square, x, x[:1]),
+    "shape in the tuple": lambda f, x: f.vjp(lambda x: (x, x), x, (x, x[:1])),
+    "type of the vector": lambda f, x: f.vjp(square, x, 3),
+}
+
+
+def square(x):
+    return x**2
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(refused_alike, case):
+    refused_alike(lambda torch: REFUSED[case](torch.autograd.functional, torch.tensor([1.0, 2.0])))
+
+
+@pytest.mark.parametrize("name", ["vhp", "hvp"])
+def test_value_keeps_its_shape(torch, functional, name):
+    value, _ = getattr(functional, name)(lambda x: (x**2).sum().reshape(1), torch.ones(2), torch.ones(2))
+    assert value.shape == (1,)

@@ -1,7 +1,7 @@
 """`gradcu.autograd.functional`: Jacobians, Hessians and their products with vectors, of functions of tensors.
 
-All are made of reverse mode. `jvp` differentiates a vjp by its own vector, of which it is a linear function ("double
-backward trick", Townsend 2017).
+All but Jacobians with `strategy="forward-mode"` are made of reverse mode. `jvp` differentiates a vjp by its own vector,
+of which it is a linear function ("double backward trick", Townsend 2017).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _scalar(func: Callable, inputs: tuple[Tensor, ...], name: str, strict: bool)
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if outputs[0].numel() != 1:
         raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
-    return outputs[0].reshape(()) if outputs[0].ndim else outputs[0]
+    return outputs[0]
 
 
 def _vector(v: Any, like: tuple[Tensor, ...], several: bool, name: str, what: str) -> tuple[Tensor, ...]:
@@ -67,6 +67,8 @@ def _vector(v: Any, like: tuple[Tensor, ...], several: bool, name: str, what: st
             raise RuntimeError(f"The vector v can only be None if {what} a single Tensor with a single element.")
         return (_like(like[0], "ones_like"),)
     given, _ = _tuple(v, "v", name)
+    if not several and len(given) != 1:
+        raise RuntimeError("The given v should contain a single Tensor.")
     if len(given) != len(like):
         raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(given)}.")
     for i, (t, shape) in enumerate(zip(given, (t.shape for t in like), strict=True)):
@@ -97,6 +99,13 @@ def _gradients(
     )
 
 
+_INDEPENDENT = (
+    "The output of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+)
+_CONSTANT = (
+    "The jacobian of the user-provided function is independent of input {i}. This is not allowed in strict mode when "
+    "create_graph=True."
+)
 _HESSIAN = (
     "While computing the hessian, found that the jacobian of the user-provided function with respect to input {i} is "
     "independent of the input. This is not allowed in strict mode. You should ensure that your function is twice "
@@ -106,13 +115,13 @@ _HESSIAN = (
 
 
 def _filled(
-    found: Sequence[Tensor | None], like: Sequence[Tensor], strict: bool, message: str, recorded: bool = False
+    found: Sequence[Tensor | None], like: Sequence[Tensor], strict: bool, message: str, recorded: str = ""
 ) -> tuple[Tensor, ...]:
-    """Zeros for what is None; in strict mode RuntimeError instead, and (`recorded`) for what has no history."""
+    """Zeros for what is None; in strict mode RuntimeError instead, and (`recorded` says it) for what has no history."""
     results = []
     for i, (g, t) in enumerate(zip(found, like, strict=True)):
         if strict and (g is None or (recorded and not g.requires_grad)):
-            raise RuntimeError(message.format(i=i))
+            raise RuntimeError((message if g is None else recorded).format(i=i))
         results.append(_like(t, "zeros_like") if g is None else g)
     return tuple(results)
 
@@ -134,7 +143,9 @@ def jacobian(
     """The derivative of each output of `func` by each input: for one of each a tensor of shape (*output, *input).
 
     Several inputs give a tuple, several outputs a tuple of those. create_graph: make the result differentiable. strict:
-    raise RuntimeError where an output does not depend on an input. vectorize, strategy: accepted; computed row by row.
+    raise RuntimeError where an output does not depend on an input. vectorize: compute all rows by one backward, rather
+    than by one each. strategy: with "forward-mode" and vectorize all columns at once, which is less work for many
+    outputs of few inputs.
 
     >>> jacobian(lambda x: x**2, tensor([1.0, 2.0]))
     tensor([[2., 0.],
@@ -157,33 +168,78 @@ def jacobian(
         )
     given, several_inputs = _tuple(inputs, "inputs", "jacobian")
     with enable_grad():
-        given = _start(given, create_graph)
-        outputs, several_outputs = _call(func, given, "jacobian", strict)
-        blocks = [_rows(i, out, given, create_graph, strict) for i, out in enumerate(outputs)]
+        if strategy == "forward-mode":
+            if create_graph:
+                raise NotImplementedError(
+                    'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not '
+                    'supported together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.'
+                )
+            several_outputs, blocks = _columns(func, given)
+        else:
+            given = _start(given, create_graph)
+            outputs, several_outputs = _call(func, given, "jacobian", strict)
+            if vectorize:
+                blocks = [_rows(out, given, create_graph) for out in outputs]
+            else:
+                blocks = [_row_by_row(i, out, given, create_graph, strict) for i, out in enumerate(outputs)]
     rows = [_finish(row, several_inputs, create_graph) for row in blocks]
     return tuple(rows) if several_outputs else rows[0]
 
 
-def _rows(number: int, out: Tensor, inputs: tuple[Tensor, ...], create_graph: bool, strict: bool) -> list[Tensor]:
-    """The derivatives of one output: for each input a tensor of shape (*output, *input)."""
+def _columns(func: Callable, inputs: tuple[Tensor, ...]) -> tuple[bool, list[tuple[Tensor, ...]]]:
+    """Whether there are several outputs, and the derivatives of each, by forward mode."""
+    from ..func import jacfwd
+
+    several = []
+
+    def called(*at: Tensor) -> tuple[Tensor, ...]:
+        outputs, many = _call(func, at, "jacobian", False)
+        several.append(many)
+        return outputs
+
+    blocks = jacfwd(called, argnums=tuple(range(len(inputs))))(*(t.detach() for t in inputs))
+    return several[0], list(blocks)
+
+
+def _rows(out: Tensor, inputs: tuple[Tensor, ...], create_graph: bool) -> list[Tensor]:
+    """The derivatives of one output, all rows at once: for each input a tensor of shape (*output, *input)."""
+    count = out.numel()
+    found: Sequence[Tensor | None] = (None,) * len(inputs)
+    if out.requires_grad and count:
+        xp = backends.namespaces[type(out._array)]
+        basis = xp.reshape(xp.eye(count, dtype=out._array.dtype), (count, *out._array.shape))
+        found = autograd.grad(
+            out,
+            inputs,
+            from_array(basis),
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+            is_grads_batched=True,
+        )
+    return [
+        _zeros((*out.shape, *t.shape), t) if g is None else g.reshape((*out.shape, *t.shape))
+        for g, t in zip(found, inputs, strict=True)
+    ]
+
+
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return from_array(backends.namespaces[type(like._array)].zeros(shape, dtype=like._array.dtype))
+
+
+def _row_by_row(number: int, out: Tensor, inputs: tuple[Tensor, ...], create_graph: bool, strict: bool) -> list[Tensor]:
+    """The derivatives of one output by one backward for each element."""
     columns: list[list[Tensor]] = [[] for _ in inputs]
     for element in out.reshape(-1).unbind(0) if out.numel() else ():
         found = _gradients((element,), inputs, (None,), create_graph)
         message = f"Output {number} of the user-provided function is independent of input {{i}}. This is not allowed "
-        row = _filled(found, inputs, strict, message + "in strict mode.")
-        if strict and create_graph:
-            message = "The jacobian of the user-provided function is independent of input {i}. This is not allowed in "
-            _filled(row, inputs, True, message + "strict mode when create_graph=True.", recorded=True)
+        row = _filled(found, inputs, strict, message + "in strict mode.", _CONSTANT if create_graph else "")
         for column, g in zip(columns, row, strict=True):
             column.append(g)
     blocks = []
     for column, t in zip(columns, inputs, strict=True):
         shape = (*out.shape, *t.shape)
-        if column:
-            blocks.append(registry["stack"](column, 0).reshape(shape))
-        else:
-            xp = backends.namespaces[type(t._array)]
-            blocks.append(from_array(xp.zeros(shape, dtype=t._array.dtype)))
+        blocks.append(registry["stack"](column, 0).reshape(shape) if column else _zeros(shape, t))
     return blocks
 
 
@@ -210,7 +266,7 @@ def hessian(
 
     def gradient(*at: Tensor) -> tuple[Tensor, ...]:
         value = _scalar(func, at, "hessian", strict)
-        return _filled(_gradients((value,), at, (None,), True), at, strict, _HESSIAN, recorded=True)
+        return _filled(_gradients((value,), at, (None,), True), at, strict, _HESSIAN, _HESSIAN)
 
     found = jacobian(gradient, given, create_graph, strict, vectorize, outer_jacobian_strategy)
     return found if several else found[0][0]
@@ -233,12 +289,7 @@ def vjp(
         outputs, several_outputs = _call(func, given, "vjp", strict)
         vector = _vector(v, outputs, several_outputs, "vjp", "the user-provided function returns")
         found = _gradients(outputs, given, vector, create_graph)
-        product = _filled(
-            found,
-            given,
-            strict,
-            "The user-provided function is independent of input {i}. This is not allowed in strict mode.",
-        )
+        product = _filled(found, given, strict, _INDEPENDENT, _CONSTANT if create_graph else "")
     return _finish(outputs, several_outputs, create_graph), _finish(product, several_inputs, create_graph)
 
 
@@ -259,6 +310,7 @@ def jvp(
         given = _start(given, create_graph)
         outputs, several_outputs = _call(func, given, "jvp", strict)
         product = _forward(outputs, given, vector, create_graph, strict)
+        product = _filled(product, outputs, strict, "", _CONSTANT if create_graph else "")
     return _finish(outputs, several_outputs, create_graph), _finish(product, several_outputs, create_graph)
 
 
@@ -276,7 +328,7 @@ def _forward(
         _gradients(outputs, inputs, probes, True),
         inputs,
         strict,
-        message or "The user-provided function is independent of input {i}. This is not allowed in strict mode.",
+        message or _INDEPENDENT,
     )
     found = _gradients(back, probes, vector, create_graph)
     return _filled(
@@ -324,7 +376,7 @@ def _hessian_product(
     with enable_grad():
         given = _start(given, create_graph)
         value = _scalar(func, given, name, strict)
-        gradient = _filled(_gradients((value,), given, (None,), True), given, strict, _HESSIAN, recorded=True)
+        gradient = _filled(_gradients((value,), given, (None,), True), given, strict, _INDEPENDENT, _HESSIAN)
         if name == "vhp":
             found = _gradients(gradient, given, vector, create_graph)
             product = _filled(found, given, strict, _HESSIAN)

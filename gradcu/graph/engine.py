@@ -257,7 +257,7 @@ def _deliver(edge: Any, g: Any, buffers: dict, owned: set, waiting: list, reach:
         buffers[edge] = g
         if edge._outputs:
             heappush(waiting, (edge.order, edge))
-    elif edge in owned:
+    elif edge in owned and type(buffers[edge]) is type(g):  # an array of all examples does not fit in one for each
         buffers[edge] += g
     else:
         buffers[edge] = buffers[edge] + g
