@@ -426,3 +426,237 @@ class TestBatchedGradients:
         v = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
         (g,) = torch.autograd.grad(y, x, v, is_grads_batched=True)
         assert g.tolist() == [[2.0, 0.0], [0.0, 4.0], [2.0, 4.0]]
+
+
+class TestHookOrder:
+    def events(self, torch, x, y):
+        """What happens on backward from `(3 * y).sum()` to `y`, hooked in every way."""
+        log = []
+        node = (y * 1).grad_fn.next_functions[0][0]
+        node.register_hook(lambda *args: log.append("after the node"))
+        node.register_prehook(lambda grads: log.append("before the node"))
+        y.register_hook(lambda g: log.append("tensor"))
+        y.register_hook(lambda g: (log.append("tensor, later"), 2 * g)[1])
+        if y.is_leaf:
+            y.register_post_accumulate_grad_hook(lambda t: log.append(f"accumulated {t.grad.tolist()}"))
+        else:
+            y.retain_grad()
+        (3 * y).sum().backward()
+        return log
+
+    def test_on_a_result(self, torch):
+        x = leaf(torch, 1.0)
+        y = x * 5
+        assert self.events(torch, x, y) == ["tensor", "tensor, later", "before the node", "after the node"]
+        assert y.grad.tolist() == [6.0]  # after both hooks
+
+    def test_on_a_leaf(self, torch):
+        x = leaf(torch, 1.0)
+        wanted = ["tensor", "tensor, later", "before the node", "accumulated [6.0]", "after the node"]
+        assert self.events(torch, x, x) == wanted
+
+    def test_removed_while_running(self, torch):
+        x, log, handles = leaf(torch, 1.0), [], []
+
+        def first(g):
+            log.append("first")
+            handles[1].remove()
+
+        handles += [x.register_hook(first), x.register_hook(lambda g: log.append("second"))]
+        for _ in range(2):
+            (x * 1).backward()
+        assert log == ["first", "second", "first"]
+
+    def test_added_while_running(self, torch):
+        x, log = leaf(torch, 1.0), []
+        x.register_hook(lambda g: (log.append("first"), x.register_hook(lambda g: log.append("added")))[0])
+        (x * 1).backward()
+        assert log == ["first"]
+
+    def test_of_a_changed_tensor(self, torch):
+        """A hook belongs to the value that the tensor had; `retain_grad` to the tensor."""
+        y, log = leaf(torch, 1.0) * 2, []
+        y.retain_grad()
+        y.register_hook(lambda g: log.append(("old", g.item())))
+        y.mul_(3)
+        y.register_hook(lambda g: log.append(("new", g.item())))
+        y.backward()
+        assert log == [("new", 1.0), ("old", 3.0)]
+        assert y.grad.item() == 1.0
+
+    def test_retained_by_a_view_of_what_is_changed(self, torch):
+        y = leaf(torch, 1.0, 2.0) * 2
+        part = y[0]
+        part.retain_grad()
+        y.mul_(3)
+        (y.sum() + 5 * part).backward()
+        assert part.grad.item() == 5.0
+
+
+class TestWhatHooksReturn:
+    @pytest.mark.parametrize(
+        ("returned", "error"),
+        [
+            (lambda torch: 3, TypeError),
+            (lambda torch: torch.ones(1, dtype=torch.float64), RuntimeError),
+            (lambda torch: torch.ones(2, dtype=torch.float32), RuntimeError),
+        ],
+        ids=["number", "shape", "dtype"],
+    )
+    @pytest.mark.parametrize("where", ["tensor", "node", "after"])
+    def test_no_gradient(self, torch, returned, error, where):
+        y = torch.ones(2, dtype=torch.float64, requires_grad=True).exp()
+        if where == "tensor":
+            y.register_hook(lambda g: returned(torch))
+        elif where == "node":
+            y.grad_fn.register_prehook(lambda grads: (returned(torch),))
+        else:
+            y.grad_fn.register_hook(lambda inputs, outputs: (returned(torch),))
+        with pytest.raises(error, match=r"hook .*(returned|changed the (size|type) of value)"):
+            y.sum().backward()
+
+    def test_no_tuple(self, torch):
+        y = leaf(torch, 1.0).exp()
+        y.grad_fn.register_hook(lambda inputs, outputs: inputs[0])
+        with pytest.raises(TypeError, match="expected tuple, but hook returned 'Tensor'"):
+            y.backward()
+
+    def test_none_stops_the_gradient(self, torch):
+        x = leaf(torch, 1.0)
+        y = x * 2
+        y.grad_fn.register_hook(lambda inputs, outputs: (None, None))
+        y.backward()
+        assert x.grad is None
+
+
+class TestSavedValues:
+    def test_kept_as_it_is(self, torch):
+        x = leaf(torch, 2.0)
+        saved = (x**2).grad_fn._raw_saved_self
+        assert saved.unpack_hook is None
+        assert saved.data.item() == saved.unpack().item() == 2.0
+
+    def test_kept_by_hooks(self, torch, graph):
+        def unpack(t):
+            return t / 10
+
+        with graph.saved_tensors_hooks(lambda t: t * 10, unpack):
+            y = leaf(torch, 2.0) ** 2
+        saved = y.grad_fn._raw_saved_self
+        assert saved.unpack_hook is unpack
+        assert saved.data.item() == 20.0
+        assert saved.unpack().item() == y.grad_fn._saved_self.item() == 2.0
+
+    def test_gone(self, torch):
+        y = leaf(torch, 2.0).exp()
+        saved = y.grad_fn._raw_saved_result
+        y.backward()
+        with pytest.raises(RuntimeError, match="already been freed"):
+            saved.unpack()
+
+
+class TestGradOfALeaf:
+    def test_dtype(self, torch):
+        x = leaf(torch, 1.0, 2.0)
+        assert x.grad_dtype is torch.float32
+        x.grad_dtype = torch.float64
+        seen = []
+        x.register_hook(lambda g: seen.append(g.dtype))
+        for _ in range(2):
+            (x * 2).sum().backward()
+        assert (x.grad.dtype, x.grad.tolist(), seen) == (torch.float64, [4.0, 4.0], [torch.float64] * 2)
+        (g,) = torch.autograd.grad((x * 2).sum(), x)
+        assert g.dtype is torch.float64
+
+    def test_any_dtype(self, torch):
+        x = leaf(torch, 1.0)
+        x.grad_dtype = None
+        x.grad = torch.ones(1, dtype=torch.float16)
+        with pytest.raises(RuntimeError, match="there is already a gradient with dtype"):
+            x.grad_dtype = torch.float32
+
+    def test_wrong_dtype(self, torch):
+        x = leaf(torch, 1.0)
+        with pytest.raises(RuntimeError, match="attempting to assign a gradient with dtype"):
+            x.grad = torch.ones(1, dtype=torch.float64)
+        x.grad_dtype = torch.float64
+        x.grad = torch.ones(1, dtype=torch.float64)
+        with pytest.raises(RuntimeError, match="grad_dtype must be"):
+            x.grad_dtype = 3
+
+    def test_dtype_of_a_result(self, torch):
+        y = leaf(torch, 1.0) * 2
+        with pytest.raises(RuntimeError, match="grad_dtype can only be accessed on leaf tensors"):
+            _ = y.grad_dtype
+        with pytest.raises(RuntimeError, match="grad_dtype can only be set on leaf tensors"):
+            y.grad_dtype = torch.float64
+
+    def test_is_added_to_in_place(self, torch):
+        x = leaf(torch, 1.0)
+        (x.grad,) = torch.autograd.grad(x**2, x, create_graph=True)
+        before = x.grad
+        (x * 3).backward()
+        assert x.grad is before
+        assert x.grad.item() == 5.0
+        assert x.grad.requires_grad
+
+    def test_added_to_a_value_that_backward_needs(self, torch):
+        x = leaf(torch, 1.0)
+        x.grad = leaf(torch, 1.0).exp()
+        y = x.grad.sum()
+        (x * 3).backward()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.backward()
+
+
+class TestVersions:
+    def test_preserved(self, torch):
+        x = torch.ones(2)
+        with torch.autograd._unsafe_preserve_version_counter(x):
+            x.mul_(2)
+        with torch.autograd._unsafe_preserve_version_counter((x,)):
+            x.mul_(2)
+        assert x._version == 0
+
+    def test_of_set_(self, torch):
+        x, other = torch.ones(2), torch.zeros(3)
+        y = x * leaf(torch, 1.0, 2.0)
+        x.set_(other)
+        assert (x.tolist(), x._version, other._version) == ([0.0, 0.0, 0.0], 1, 0)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+    def test_set_to_what_requires_grad(self, torch):
+        x = torch.ones(2).set_(leaf(torch, 1.0))
+        assert x.requires_grad
+        with pytest.raises(RuntimeError, match=r"derivative for .*set_"):
+            x.sum().backward()
+        with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+            leaf(torch, 1.0).set_(torch.ones(1))
+
+    def test_of_resize_(self, torch):
+        x = torch.ones(2)
+        x.resize_(2)
+        assert x._version == 0
+        x.resize_(3)
+        assert x._version == 1
+        with pytest.raises(RuntimeError, match="cannot resize variables that require grad"):
+            leaf(torch, 1.0).resize_as_(x)
+
+
+class TestInferenceMode:
+    def test_views_of_normal_tensors(self, torch):
+        x = leaf(torch, 1.0, 2.0) * 1
+        with torch.inference_mode():
+            part = x[:1]
+            assert not part.is_inference()
+            part.mul_(2)
+        assert (x.tolist(), x._version) == ([2.0, 2.0], 1)
+        with pytest.raises(RuntimeError, match="A view was created in inference mode and is being modified inplace"):
+            part.mul_(2)
+
+    def test_data(self, torch):
+        x = torch.ones(2)
+        with torch.inference_mode():
+            assert not x.data.is_inference()
+            assert (x * 2).data.is_inference()

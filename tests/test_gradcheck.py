@@ -117,3 +117,77 @@ def test_inputs_found_elsewhere(torch, check):
     before = layer.weight.detach().clone()
     assert check.gradcheck(lambda w, b: layer(data), (layer.weight, layer.bias))
     assert (layer.weight == before).all()
+
+
+def own(torch, **methods):
+    """A Function that doubles, but for these methods."""
+    usual = {
+        "forward": lambda ctx, x: 2 * x,
+        "backward": lambda ctx, g: 2 * g,
+        "jvp": lambda ctx, t: 2 * t,
+    }
+    return type("Own", (torch.autograd.Function,), {k: staticmethod(v) for k, v in {**usual, **methods}.items()}).apply
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # PyTorch's own
+class TestForwardMode:
+    def test_right_and_wrong_tangents(self, torch, check, fast, x):
+        assert check.gradcheck(lambda x: x.sin() * x, (x,), check_forward_ad=True, fast_mode=fast)
+        assert check.gradcheck(own(torch), (x,), check_forward_ad=True, fast_mode=fast)
+        wrong = own(torch, jvp=lambda ctx, t: 3 * t)
+        with pytest.raises(RuntimeError, match="Jacobian computed with forward mode mismatch for output 0"):
+            check.gradcheck(wrong, (x,), check_forward_ad=True, fast_mode=fast)
+        assert not check.gradcheck(wrong, (x,), check_forward_ad=True, fast_mode=fast, raise_exception=False)
+
+    def test_alone(self, torch, check, fast, x):
+        only = {"check_forward_ad": True, "check_backward_ad": False, "fast_mode": fast}
+        assert check.gradcheck(own(torch, backward=lambda ctx, g: 3 * g), (x,), **only)
+
+    def test_complex(self, torch, check, fast):
+        z = torch.tensor([1 + 2j, 0.5 - 1j], dtype=torch.complex128, requires_grad=True)
+        for f in (lambda z: z**2, lambda z: z.abs(), lambda z: z.conj() * z):
+            assert check.gradcheck(f, (z,), check_forward_ad=True, fast_mode=fast)
+
+    def test_over_reverse(self, torch, check, fast, x):
+        assert check.gradgradcheck(lambda x: x**3, (x,), check_fwd_over_rev=True, fast_mode=fast)
+        only = {"check_rev_over_rev": False, "check_undefined_grad": False, "fast_mode": fast}
+        assert check.gradgradcheck(lambda x: x**3, (x,), check_fwd_over_rev=True, **only)
+
+    def test_all_columns_at_once(self, torch, check, fast, x):
+        both = {"check_forward_ad": True, "check_batched_forward_grad": True, "fast_mode": fast}
+        assert check.gradcheck(lambda x: (x.sin(), x[:1] * x), (x,), **both)
+
+
+def test_all_rows_at_once(torch, check, fast, x):
+    assert check.gradcheck(lambda x: (x.sin(), x[:1] * x), (x,), check_batched_grad=True, fast_mode=fast)
+
+
+def test_complex_results_of_real_inputs(torch, check, fast, x):
+    assert check.gradcheck(lambda x: torch.complex(x, x**2), (x,), fast_mode=fast)
+
+
+def test_nothing_to_check(torch, check, fast):
+    x = torch.zeros(0, dtype=torch.float64, requires_grad=True)
+    assert check.gradcheck(lambda x: 2 * x, (x,), fast_mode=fast)
+
+
+def test_constant_results_are_left_out(torch, check, fast, x):
+    assert check.gradcheck(lambda x: (2 * x, x.long()), (x,), fast_mode=fast)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gradcheck", {"check_backward_ad": False}),
+        ("gradcheck", {"check_batched_forward_grad": True}),
+        ("gradcheck", {"check_batched_grad": True, "check_backward_ad": False, "check_forward_ad": True}),
+        ("gradgradcheck", {"check_rev_over_rev": False}),
+        ("gradgradcheck", {"check_rev_over_rev": False, "check_fwd_over_rev": True}),
+    ],
+)
+def test_options_that_need_others(refused_alike, name, options):
+    def call(torch):
+        x = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+        getattr(torch.autograd, name)(lambda x: 2 * x, (x,), **options)
+
+    refused_alike(call)

@@ -186,7 +186,7 @@ def jacobian(
     return tuple(rows) if several_outputs else rows[0]
 
 
-def _columns(func: Callable, inputs: tuple[Tensor, ...]) -> tuple[bool, list[tuple[Tensor, ...]]]:
+def _columns(func: Callable, inputs: tuple[Tensor, ...]) -> tuple[bool, list[list[Tensor]]]:
     """Whether there are several outputs, and the derivatives of each, by forward mode."""
     from ..func import jacfwd
 
@@ -197,7 +197,7 @@ def _columns(func: Callable, inputs: tuple[Tensor, ...]) -> tuple[bool, list[tup
         several.append(many)
         return outputs
 
-    blocks = jacfwd(called, argnums=tuple(range(len(inputs))))(*(t.detach() for t in inputs))
+    blocks = map(list, jacfwd(called, argnums=tuple(range(len(inputs))))(*(t.detach() for t in inputs)))
     return several[0], list(blocks)
 
 

@@ -58,8 +58,9 @@ def gradcheck(
 
     eps: the step. atol, rtol: how near they must be. nondet_tol: how far two runs of backward may differ.
     check_grad_dtypes: gradients must have the dtype of the inputs. check_forward_ad: check forward mode too.
-    check_batched_grad: check `autograd.grad(is_grads_batched=True)` too. fast_mode: compare one random projection
-    of the Jacobian only. check_undefined_grad, masked: accepted; a backward is never given None alone here.
+    check_batched_grad, check_batched_forward_grad: check also that all rows, or columns, at once are what they are one
+    by one. fast_mode: compare one random projection of the Jacobian only. check_undefined_grad, masked: accepted; a
+    backward is never given None alone here.
 
     Raises GradcheckError for the first failure, or returns False with `raise_exception=False`; ValueError if no input
     requires grad.
@@ -70,6 +71,12 @@ def gradcheck(
     assert check_forward_ad or check_backward_ad, (
         "Expected at least one of check_forward_ad or check_backward_ad to be True"
     )
+    assert not check_batched_forward_grad or check_forward_ad, (
+        "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+    )
+    assert not check_batched_grad or check_backward_ad, (
+        "Setting check_batched_grad=True requires check_backward_ad to be True"
+    )
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     check = _Check(func, given, eps, atol, rtol, nondet_tol)
     try:
@@ -77,6 +84,8 @@ def gradcheck(
         check.run(fast_mode, check_backward_ad, check_forward_ad, check_grad_dtypes)
         if check_batched_grad:
             check.batched()
+        if check_batched_forward_grad:
+            check.batched_tangents()
     except GradcheckError:
         if raise_exception:
             raise
@@ -110,6 +119,12 @@ def gradgradcheck(
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     assert check_fwd_over_rev or check_rev_over_rev, (
         "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
+    )
+    assert not check_undefined_grad or check_rev_over_rev, (
+        "Setting check_undefined_grad=True requires check_rev_over_rev to be True"
+    )
+    assert not check_batched_grad or check_rev_over_rev, (
+        "Setting check_batched_grad=True requires check_rev_over_rev to be True"
     )
     if grad_outputs is None:
         with enable_grad():
@@ -217,7 +232,8 @@ class _Check:
                     (self.project if fast else self.compare)(number, out, unit, context, dtypes)
             self.multiplied(outputs)
         if forward:
-            self.tangents(outputs)
+            for i, t in self.wanted:
+                (self.project_tangents if fast else self.compare_tangents)(i, t)
 
     def difference(self, t: Tensor, step: np.ndarray) -> list[np.ndarray]:
         """The derivative of each differentiable output along `step` of the input `t`, flat.
@@ -241,10 +257,10 @@ class _Check:
 
     def numerical(self, t: Tensor, number: int, unit: complex) -> np.ndarray:
         rows = [self.difference(t, step)[number] for step in _unit_steps(t)]
-        rows = [row.imag if unit == 1j else row.real for row in rows]
-        count = len(rows) // 2 if t.is_complex() else len(rows)
-        jacobian = np.array(rows[:count], dtype=float).reshape(count, -1)
-        return jacobian + 1j * np.array(rows[count:]).reshape(count, -1) if t.is_complex() else jacobian
+        if not rows:
+            return np.zeros((0, 0))
+        jacobian = np.array([row.imag if unit == 1j else row.real for row in rows])
+        return jacobian[: t.numel()] + 1j * jacobian[t.numel() :] if t.is_complex() else jacobian
 
     def gradients(self, out: Tensor, vector: np.ndarray, dtypes: bool = False) -> list[np.ndarray]:
         """The gradients of the inputs for one gradient of an output, zeros for None."""
@@ -267,7 +283,7 @@ class _Check:
             vector[j] = unit if out.is_complex() else 1.0
             columns.append(self.gradients(out, vector.reshape(tuple(out.shape)), dtypes))
         return [
-            np.array([c[i].reshape(-1) for c in columns], dtype=_kind(t)).reshape(count, -1).T
+            np.array([c[i].reshape(-1) for c in columns], dtype=_kind(t)).reshape(count, t.numel()).T
             for i, (_, t) in enumerate(self.wanted)
         ]
 
@@ -275,11 +291,11 @@ class _Check:
         """Slow mode: the whole Jacobian of one output."""
         found, again = (self.analytical(out, unit, dtypes) for _ in range(2))
         for (i, t), a, b in zip(self.wanted, found, again, strict=True):
+            n = self.numerical(t, number, unit)
+            if a.size and not np.allclose(a, n, rtol=self.rtol, atol=self.atol):
+                raise GradcheckError(context + _mismatch(number, i, from_array(n), from_array(a)))
             if a.size and abs(a - b).max() > self.nondet_tol:
                 raise GradcheckError(_not_reentrant(context, self.nondet_tol))
-            n = self.numerical(t, number, unit)
-            if not np.allclose(a, n, rtol=self.rtol, atol=self.atol):
-                raise GradcheckError(context + _mismatch(number, i, from_array(n), from_array(a)))
 
     def project(self, number: int, out: Tensor, unit: complex, context: str, dtypes: bool) -> None:
         """Fast mode: one number v J u for each input, of random v and u."""
@@ -287,8 +303,6 @@ class _Check:
         v = _unit(random, tuple(out.shape))
         found, again = (self.gradients(out, v * unit if out.is_complex() else v, dtypes) for _ in range(2))
         for (i, t), g, g2 in zip(self.wanted, found, again, strict=True):
-            if g.size and abs(g - g2).max() > self.nondet_tol:
-                raise GradcheckError(_not_reentrant(context, self.nondet_tol))
             u = _unit(random, tuple(t.shape))
             along = [self.difference(t, step)[number] for step in ((u, 1j * u) if t.is_complex() else (u,))]
             values = [float(((d.imag if unit == 1j else d.real) * v.reshape(-1)).sum()) for d in along]
@@ -303,6 +317,8 @@ class _Check:
                     + _mismatch(number, i, n, a)
                     + _SLOW.format(from_array(slow_n), from_array(whole), abs(slow_n - whole).max())
                 )
+            if g.size and abs(g - g2).max() > self.nondet_tol:
+                raise GradcheckError(_not_reentrant(context, self.nondet_tol))
 
     def multiplied(self, outputs: tuple[Tensor, ...]) -> None:
         """A gradient of zero must give zero."""
@@ -311,30 +327,59 @@ class _Check:
                 if g.any():
                     raise GradcheckError("backward not multiplied by grad_output")
 
-    def tangents(self, outputs: tuple[Tensor, ...]) -> None:
-        """Forward mode, along each element of each input."""
+    def along(self, t: Tensor, steps: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each output, its derivatives along steps of the input `t`, by differences and by forward mode."""
         from . import forward_ad
 
+        xp = backends.namespaces[type(t._array)]
+        found: list[tuple[list, list]] = []
+        for step in steps:
+            differences = self.difference(t, step)
+            with forward_ad.dual_level(), enable_grad():
+                dual = forward_ad.make_dual(t, from_array(xp.asarray(step.astype(t._array.dtype))))
+                results = self.func(*(dual if x is t else x for x in self.inputs))
+                several = results if isinstance(results, (tuple, list)) else (results,)
+                chosen = _differentiable(several) or [r for r in several if r._array.dtype.kind in "fc"]
+                tangents = [forward_ad.unpack_dual(r).tangent for r in chosen]
+                arrays = [None if g is None else _host(g.detach()).reshape(-1) for g in tangents]
+            found = found or [([], []) for _ in differences]
+            for (numerical, analytical), n, a in zip(found, differences, arrays, strict=True):
+                numerical.append(n)
+                analytical.append(np.zeros_like(n) if a is None else a)
+        return [(np.array(n), np.array(a)) for n, a in found]
+
+    def compare_tangents(self, i: int, t: Tensor) -> None:
+        """Forward mode along each element of one input."""
+        for number, (n, a) in enumerate(self.along(t, _unit_steps(t))):
+            if not np.allclose(n, a, rtol=self.rtol, atol=self.atol):
+                raise GradcheckError(_mismatch(number, i, from_array(n), from_array(a), " computed with forward mode"))
+
+    def project_tangents(self, i: int, t: Tensor) -> None:
+        """Forward mode along one random direction of one input."""
+        u = _unit(np.random.default_rng(i), tuple(t.shape))
+        for n, a in self.along(t, (u, 1j * u) if t.is_complex() else (u,)):
+            if not np.allclose(n, a, rtol=self.rtol, atol=self.atol * abs(u).sum()):
+                self.compare_tangents(i, t)
+
+    def batched_tangents(self) -> None:
+        """A Jacobian by forward mode must be the same by all columns at once."""
+        from .functional import jacobian
+
         for i, t in self.wanted:
-            xp = backends.namespaces[type(t._array)]
-            for step in _unit_steps(t):
-                with forward_ad.dual_level():
-                    tangent = from_array(xp.asarray(step.astype(t._array.dtype)))
-                    dual = forward_ad.make_dual(t.detach(), tangent)
-                    results = self.func(*(dual if x is t else x for x in self.inputs))
-                    several = results if isinstance(results, (tuple, list)) else (results,)
-                    got = [
-                        forward_ad.unpack_dual(r).tangent for r in several if r.is_floating_point() or r.is_complex()
-                    ]
-                    arrays = [None if g is None else _host(g.detach()).reshape(-1) for g in got]
-                for number, (n, a) in enumerate(zip(self.difference(t, step), arrays, strict=False)):
-                    a = np.zeros_like(n) if a is None else a
-                    if not np.allclose(a, n, rtol=self.rtol, atol=self.atol):
-                        raise GradcheckError(
-                            "Jacobian computed with forward mode mismatch for output "
-                            f"{number} with respect to input {i},\nnumerical:{from_array(n)}\n"
-                            f"analytical:{from_array(a)}\n"
-                        )
+
+            def of_one(x: Tensor, t: Tensor = t) -> tuple[Tensor, ...]:
+                results = self.func(*(x if one is t else one for one in self.inputs))
+                several = results if isinstance(results, (tuple, list)) else (results,)
+                return tuple(r for r in several if r._array.dtype.kind in "fc")
+
+            together = jacobian(of_one, t, vectorize=True, strategy="forward-mode")
+            for number, (whole, (_, a)) in enumerate(zip(together, self.along(t, _unit_steps(t)), strict=True)):
+                columns = _host(whole).reshape(-1, t.numel()).T
+                if not np.allclose(columns, a[: t.numel()], rtol=self.rtol, atol=self.atol):
+                    raise GradcheckError(
+                        f"For output {number} and input {i}: gradcheck failed while testing batched forward gradients: "
+                        "all columns at once are others than those of a loop."
+                    )
 
     def batched(self) -> None:
         """`is_grads_batched` must give what one backward for each gradient gives."""
@@ -374,13 +419,13 @@ def _unit(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return values / max(float(np.sqrt((values**2).sum())), 1e-300)
 
 
-def _mismatch(number: int, i: int, n: Any, a: Any) -> str:
-    return f"Jacobian mismatch for output {number} with respect to input {i},\nnumerical:{n}\nanalytical:{a}\n"
+def _mismatch(number: int, i: int, n: Any, a: Any, how: str = "") -> str:
+    return f"Jacobian{how} mismatch for output {number} with respect to input {i},\nnumerical:{n}\nanalytical:{a}\n"
 
 
 def _not_reentrant(context: str, tolerance: float) -> str:
     return (
         f"{context}Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
-        f"gives different values. The tolerance for nondeterminism was {tolerance}. If the operation is random by "
-        "nature, give nondet_tol=<tol>."
+        f"gives different values, although analytical gradient matches numerical gradient. The tolerance for "
+        f"nondeterminism was {tolerance}. If the operation is random by nature, give nondet_tol=<tol>."
     )
