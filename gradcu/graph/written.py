@@ -266,6 +266,10 @@ def rebuild(node: Node, out: Any) -> Any:
             else from_array(a)
             for i, a in enumerate(out)
         )
-        return tuple(r if t is None else t.give_to(r) for r, t in zip(rebuilt, tangents)) if tangents else rebuilt
+        return tuple(map(_with_tangent, rebuilt, tangents)) if tangents else rebuilt
     whole = from_array(out, node, True)
-    return tangents[0].give_to(whole) if tangents and tangents[0] is not None else whole
+    return _with_tangent(whole, tangents[0]) if tangents else whole
+
+
+def _with_tangent(t: Tensor | None, tangent: Any) -> Tensor | None:
+    return t if t is None or tangent is None else tangent.give_to(t)
