@@ -685,3 +685,11 @@ def test_lazy_layers_load_and_are_copied(torch):
 def test_a_lazy_convolution_refuses_a_wrong_input(torch):
     with pytest.raises(RuntimeError, match=r"Expected 3D \(unbatched\) or 4D \(batched\) input to LazyConv2d"):
         torch.nn.LazyConv2d(4, 3)(torch.ones(8, 8))
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy"])
+@pytest.mark.parametrize("values", [[0, 1], [0.5 + 0j, 1.0]], ids=["integers", "complex"])
+def test_losses_are_of_floats(torch, name, values):
+    x = torch.tensor(values)
+    with pytest.raises(NotImplementedError, match="not implemented for"):
+        getattr(torch.nn.functional, name)(x, x)

@@ -108,27 +108,31 @@ def like(inputs, arrays, requires_grad=True):
 
 
 def structured(inputs, tensors):
-    """The same structure of inputs with other floating tensors."""
+    """The same structure of inputs with other floating (or complex) tensors."""
     rest = iter(tensors)
     return [
-        [next(rest) for _ in one]
+        [next(rest) if inexact(t) else t for t in one]
         if isinstance(one, (list, tuple)) and one and isinstance(one[0], Tensor)
         else next(rest)
-        if floating(one)
+        if inexact(one)
         else one
         for one in inputs
     ]
 
 
 def differing(p, inputs):
-    """For each floating tensor among the inputs, whether there is a formula for it."""
+    """For each floating (or complex) tensor among the inputs, whether there is a formula for it."""
     names = p.inputs * (len(inputs[0]) if p.variadic else 1)
     given = zip(names, inputs[0] if p.variadic else inputs, strict=True)
-    return [callable(p.vjp) or p.vjp.get(n) is not None for n, t in given if floating(t)]
+    return [callable(p.vjp) or p.vjp.get(n) is not None for n, t in given if inexact(t)]
 
 
 def floating(t):
     return isinstance(t, Tensor) and t._array.dtype.kind == "f"
+
+
+def inexact(t):
+    return isinstance(t, Tensor) and t._array.dtype.kind in "fc"
 
 
 def floats(inputs):
@@ -271,6 +275,119 @@ def test_tangent(p):
                     np.testing.assert_allclose(
                         tangent.numpy(), (high - low) / 2e-6, rtol=1e-4, atol=1e-5, err_msg=f"{p.name}{attributes}"
                     )
+
+
+#: of complex numbers these are other operations, refused by the public function, or no functions (the phases of
+#: singular vectors are free)
+REAL_ALONE = {"complex", "view_as_complex", "softsign", "cholesky", "svd"}
+REAL_ALONE |= {"mse_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
+
+
+def points(p, dtype):
+    """Samples of an operation as (inputs, attributes, arrays of the inputs to differentiate by, directions)."""
+    for number, sample in enumerate(samples(p)):
+        inputs, attributes = split(p, sample)
+        rng = np.random.default_rng(number)
+        arrays = [np.array(t._array) for t in tensors_in(inputs) if inexact(t)]
+        if dtype == "complex128":
+            arrays = [a + 1j * rng.uniform(-0.5, 0.5, a.shape) for a in arrays]
+            try:
+                run(p, structured(inputs, map(from_array, arrays)), attributes)
+            except (RuntimeError, NotImplementedError, TypeError, ValueError):
+                return  # not for complex numbers
+        pushes = [random_like(rng, a) if has else None for a, has in zip(arrays, differing(p, inputs), strict=True)]
+        if 0 < sum(a.size for a in arrays) <= 60 and any(v is not None for v in pushes):
+            yield inputs, attributes, arrays, pushes
+
+
+def random_like(rng, a):
+    real = rng.uniform(0.5, 1.5, a.shape)
+    return real + 1j * rng.uniform(0.5, 1.5, a.shape) if a.dtype.kind == "c" else real
+
+
+def dual(leaves, pushes):
+    return [t if v is None else forward_ad.make_dual(t, from_array(v)) for t, v in zip(leaves, pushes, strict=True)]
+
+
+def leaves_of(arrays):
+    return [from_array(np.array(a)).requires_grad_() for a in arrays]
+
+
+def inner(t, weights):
+    """The real inner product of a tensor with an array."""
+    product = t * from_array(weights.conj())
+    return product.real.sum() if product.is_complex() else product.sum()
+
+
+def gradients(value, leaves, **options):
+    """The gradients as a list, None for leaves that the value does not depend on."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return [None] * len(leaves)
+    return list(gradcu.autograd.grad(value, leaves, allow_unused=True, **options))
+
+
+def agree(got, want, message):
+    """Tensors or arrays, None for zeros."""
+    for a, b in zip(got, want, strict=True):
+        if a is not None or b is not None:
+            first, second = (0.0 if t is None else t.detach().numpy() for t in (a, b))
+            np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-8, err_msg=message)
+
+
+def takes_complex(p):
+    return p.name not in REAL_ALONE and (not isinstance(p, Elementwise) or "c" in p.kinds)
+
+
+FORWARD = [(p, "float64") for p in DIFFERENTIABLE] + [(p, "complex128") for p in DIFFERENTIABLE if takes_complex(p)]
+by_field = pytest.mark.parametrize(("p", "dtype"), FORWARD, ids=[f"{p.name}-{dtype}" for p, dtype in FORWARD])
+
+
+@by_field
+def test_tangent_by_double_backward(p, dtype):
+    """J v of forward mode is the gradient of <J^T u, v> by u."""
+    for inputs, attributes, arrays, pushes in points(p, dtype):
+        with forward_ad.dual_level():
+            outs = run(p, structured(inputs, dual(map(from_array, arrays), pushes)), attributes)
+            got = [forward_ad.unpack_dual(o).tangent for o in outs if inexact(o)]
+        leaves = leaves_of(arrays)
+        outs = [o for o in run(p, structured(inputs, leaves), attributes) if inexact(o)]
+        probes = [gradcu.zeros_like(o, requires_grad=o.requires_grad) for o in outs]
+        back = gradcu.autograd.grad(
+            [o for o in outs if o.requires_grad],
+            leaves,
+            [u for u in probes if u.requires_grad],
+            create_graph=True,
+            allow_unused=True,
+        )
+        value = sum(inner(g, v) for g, v in zip(back, pushes, strict=True) if g is not None and v is not None)
+        want = gradients(value, [u for u in probes if u.requires_grad])
+        agree([t for t, u in zip(got, probes, strict=True) if u.requires_grad], want, f"{p.name}{attributes}")
+
+
+@by_field
+def test_second_derivatives_of_all_ways_agree(p, dtype):
+    """H v as the gradient of <gradient, v>, the tangent of the gradient, and the gradient of the tangent."""
+    for inputs, attributes, arrays, pushes in points(p, dtype):
+
+        def value(tensors, inputs=inputs, attributes=attributes):
+            outs = [o for o in run(p, structured(inputs, tensors), attributes) if inexact(o)]
+            rng = np.random.default_rng(1)
+            return sum((inner(o, random_like(rng, o._array)) for o in outs), gradcu.tensor(0.0))
+
+        leaves = leaves_of(arrays)
+        grads = gradients(value(leaves), leaves, create_graph=True)
+        along = sum(inner(g, v) for g, v in zip(grads, pushes, strict=True) if g is not None and v is not None)
+        want = gradients(along, leaves)
+        with forward_ad.dual_level():
+            leaves = leaves_of(arrays)
+            total = value(dual(leaves, pushes))
+            over_reverse = [
+                None if g is None else forward_ad.unpack_dual(g).tangent
+                for g in gradients(total, leaves, create_graph=True)
+            ]
+            over_forward = gradients(forward_ad.unpack_dual(total).tangent, leaves)
+        agree(over_reverse, want, f"forward over reverse of {p.name}{attributes}")
+        agree(over_forward, want, f"reverse over forward of {p.name}{attributes}")
 
 
 @by_name(PRIMITIVES)

@@ -151,6 +151,8 @@ def _weighted(
     """A pointwise loss; weights multiply each element, and the mean is over them."""
     check_reduction(reduction)
     x, y = operands(p.name, input, target)
+    if not x.is_floating_point():
+        raise NotImplementedError(f"\"{p.name}\" not implemented for '{x.dtype.type_name}'")
     if x.dtype.itemsize == 2:  # half precision is computed in float32
         return _weighted(p, x.float(), y.float(), weight, reduction, scale).to(x.dtype)
     if weight is None:
