@@ -305,6 +305,43 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return from_array(xp.asarray(xp.sum((a != 0).astype("int64"), axis=axes(input, dim))))
 
 
+@expose(out=True)
+def hash_tensor(input: Tensor, dim: Dims = (), keepdim: bool = False, mode: int = 0) -> Tensor:
+    """A hash of all elements, or over `dim`; uint64: the exclusive or of their bits as float64 or int64.
+
+    Raises RuntimeError for another `mode` than 0 and for no elements, IndexError for a `dim` of none,
+    NotImplementedError for complex and unsigned 64-bit numbers.
+
+    >>> hash_tensor(tensor([1, 2, 4]))
+    tensor(7, dtype=gradcu.uint64)
+    """
+    a = tensor_or_raise(input, "hash_tensor")
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    if a.dtype.kind == "c" or (a.dtype.kind == "u" and a.itemsize > 1):
+        raise NotImplementedError(f"\"xor_sum_cpu\" not implemented for '{input.dtype.type_name}'")
+    axis = axes(input, dim)
+    over = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if axis is None and not a.size:
+        raise RuntimeError(
+            "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+            "with the 'dim' argument."
+        )
+    for d in over:
+        if not a.shape[d]:
+            raise IndexError(f"hash_tensor: Expected reduction dim {d} to have non-zero size.")
+    xp = backends.namespaces[type(a)]
+    bits = a.astype("float64" if a.dtype.kind in "fV" else "int64").view("uint64")
+    rest = [d for d in range(a.ndim) if d not in over]
+    bits = bits.transpose((*over, *rest)).reshape(-1, *(a.shape[d] for d in rest))
+    while len(bits) > 1:  # not every library can reduce by `^`
+        half = len(bits) // 2
+        bits = xp.concat((bits[:half] ^ bits[half : 2 * half], bits[2 * half :]))
+    return from_array(
+        bits.reshape([1 if d in over else n for d, n in enumerate(a.shape)] if keepdim else bits.shape[1:])
+    )
+
+
 # --- norms ---
 
 
