@@ -333,7 +333,7 @@ def hash_tensor(input: Tensor, dim: Dims = (), keepdim: bool = False, mode: int 
     xp = backends.namespaces[type(a)]
     bits = a.astype("float64" if a.dtype.kind in "fV" else "int64").view("uint64")
     rest = [d for d in range(a.ndim) if d not in over]
-    bits = bits.transpose((*over, *rest)).reshape(-1, *(a.shape[d] for d in rest))
+    bits = bits.transpose((*over, *rest)).reshape(math.prod(a.shape[d] for d in over), *(a.shape[d] for d in rest))
     while len(bits) > 1:  # not every library can reduce by `^`
         half = len(bits) // 2
         bits = xp.concat((bits[:half] ^ bits[half : 2 * half], bits[2 * half :]))
