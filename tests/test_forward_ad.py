@@ -246,3 +246,59 @@ def test_errors(torch, ad):
         with pytest.raises(NotImplementedError, match="add_out that does not support it"):
             torch.add(x, d, out=torch.zeros(3))
     assert ad.unpack_dual(x).tangent is None
+
+
+class TestInPlace:
+    """Tangents follow changes in place, through views and from constants, as the values do."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda torch, x, y: x.mul_(2),
+            lambda torch, x, y: x.mul_(y),
+            lambda torch, x, y: x.sin_(),
+            lambda torch, x, y: x.zero_(),
+            lambda torch, x, y: x.copy_(y),
+            lambda torch, x, y: x[1:].mul_(3),
+            lambda torch, x, y: x[0].exp_(),
+            lambda torch, x, y: x.__setitem__(slice(1, 3), 7.0),
+            lambda torch, x, y: x.__setitem__(0, y[2]),
+            lambda torch, x, y: x.__setitem__(torch.tensor([0, 2]), y[:2]),
+            lambda torch, x, y: x.masked_fill_(torch.tensor([True, False, True]), 0.5),
+            lambda torch, x, y: x.view(3, 1).add_(y.view(3, 1)),
+            lambda torch, x, y: x.flip(0).mul_(2),
+            lambda torch, x, y: x.clamp_(1.5, 2.5),
+        ],
+    )
+    @pytest.mark.parametrize("of", ["both", "changed", "other"])
+    def test_as_pytorch(self, original, change, of):
+        import gradcu
+
+        def run(torch):
+            ad = importlib.import_module(f"{torch.__name__}.autograd.forward_ad")
+            with ad.dual_level():
+                x, y = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, -1.0, 2.0])
+                x = ad.make_dual(x, torch.tensor([1.0, 1.0, 2.0])) if of != "other" else x
+                y = ad.make_dual(y, torch.tensor([3.0, 0.5, 1.0])) if of != "changed" else y
+                part = x[1:] if of != "other" else None
+                change(torch, x, y)
+                found = [ad.unpack_dual(t) for t in (x, x[1:] if part is None else part, x * y)]
+                return [[None if t is None else t.tolist() for t in dual] for dual in found]
+
+        for got, want in zip(run(gradcu), run(original), strict=True):
+            for mine, theirs in zip(got, want, strict=True):
+                assert mine == (None if theirs is None else pytest.approx(theirs))
+
+    def test_views_from_before(self):
+        """PyTorch gives them tangents; here they are refused rather than taken for constants."""
+        import gradcu
+        from gradcu.autograd import forward_ad
+
+        with forward_ad.dual_level():
+            x = gradcu.ones(3)
+            part = x[1:]
+            x.mul_(forward_ad.make_dual(gradcu.ones(3), gradcu.ones(3)))
+            for use in (lambda: part * 2, lambda: forward_ad.unpack_dual(part)):
+                with pytest.raises(RuntimeError, match="Make the view anew"):
+                    use()
+            assert forward_ad.unpack_dual(x[1:]).tangent.tolist() == [1.0, 1.0]

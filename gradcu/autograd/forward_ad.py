@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..graph.modes import state
 from ..ops.index import alias
-from ..tensor import Tensor
+from ..tensor import Tensor, edge_of
 from .forward import Level, Tangent, check_shape, primal_of, tangent_of
 
 __all__ = [
@@ -119,4 +119,5 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         raise RuntimeError("Invalid level given to _fw_primal")
     if state.level is None:
         return UnpackedDualTensor(tensor, None)
+    edge_of(tensor)  # refuses views whose tangent is not known
     return UnpackedDualTensor(primal_of(tensor), tangent_of(tensor))

@@ -28,6 +28,12 @@ class View:
         """The tensor's edge, renewed if the memory has been changed since it was made."""
         now = tensor._counter.value  # type: ignore[union-attr]  # views share their base's
         if self.version != now:
+            above = self.base._view
+            if self.tangent is None and self.steps and above is not None and above.tangent and above.tangent.level.open:
+                raise RuntimeError(
+                    "A view that was made before its base got a tangent in place cannot be used in forward mode: its "
+                    "own tangent is not known. Make the view anew."
+                )
             if edge_of(self.base) is not None:
                 if self.kind:
                     if not state.grad:
