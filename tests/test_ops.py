@@ -79,6 +79,14 @@ def split(p, sample):
     return list(sample[:n]), tuple(sample[n:])
 
 
+def floating(t):
+    return isinstance(t, Tensor) and t._array.dtype.kind == "f"
+
+
+def inexact(t):
+    return isinstance(t, Tensor) and t._array.dtype.kind in "fc"
+
+
 def tensors_in(inputs):
     return [t for one in inputs for t in (one if isinstance(one, (list, tuple)) else [one]) if isinstance(t, Tensor)]
 
@@ -107,32 +115,24 @@ def like(inputs, arrays, requires_grad=True):
     ]
 
 
-def structured(inputs, tensors):
-    """The same structure of inputs with other floating (or complex) tensors."""
+def structured(inputs, tensors, which=floating):
+    """The same structure of inputs with other floating tensors (or others that `which` tells)."""
     rest = iter(tensors)
     return [
-        [next(rest) if inexact(t) else t for t in one]
+        [next(rest) if which(t) else t for t in one]
         if isinstance(one, (list, tuple)) and one and isinstance(one[0], Tensor)
         else next(rest)
-        if inexact(one)
+        if which(one)
         else one
         for one in inputs
     ]
 
 
-def differing(p, inputs):
-    """For each floating (or complex) tensor among the inputs, whether there is a formula for it."""
+def differing(p, inputs, which=floating):
+    """For each floating tensor among the inputs (or others that `which` tells), whether there is a formula for it."""
     names = p.inputs * (len(inputs[0]) if p.variadic else 1)
     given = zip(names, inputs[0] if p.variadic else inputs, strict=True)
-    return [callable(p.vjp) or p.vjp.get(n) is not None for n, t in given if inexact(t)]
-
-
-def floating(t):
-    return isinstance(t, Tensor) and t._array.dtype.kind == "f"
-
-
-def inexact(t):
-    return isinstance(t, Tensor) and t._array.dtype.kind in "fc"
+    return [callable(p.vjp) or p.vjp.get(n) is not None for n, t in given if which(t)]
 
 
 def floats(inputs):
@@ -292,10 +292,12 @@ def points(p, dtype):
         if dtype == "complex128":
             arrays = [a + 1j * rng.uniform(-0.5, 0.5, a.shape) for a in arrays]
             try:
-                run(p, structured(inputs, map(from_array, arrays)), attributes)
+                run(p, structured(inputs, map(from_array, arrays), inexact), attributes)
             except (RuntimeError, NotImplementedError, TypeError, ValueError):
                 return  # not for complex numbers
-        pushes = [random_like(rng, a) if has else None for a, has in zip(arrays, differing(p, inputs), strict=True)]
+        pushes = [
+            random_like(rng, a) if has else None for a, has in zip(arrays, differing(p, inputs, inexact), strict=True)
+        ]
         if 0 < sum(a.size for a in arrays) <= 60 and any(v is not None for v in pushes):
             yield inputs, attributes, arrays, pushes
 
@@ -347,10 +349,10 @@ def test_tangent_by_double_backward(p, dtype):
     """J v of forward mode is the gradient of <J^T u, v> by u."""
     for inputs, attributes, arrays, pushes in points(p, dtype):
         with forward_ad.dual_level():
-            outs = run(p, structured(inputs, dual(map(from_array, arrays), pushes)), attributes)
+            outs = run(p, structured(inputs, dual(map(from_array, arrays), pushes), inexact), attributes)
             got = [forward_ad.unpack_dual(o).tangent for o in outs if inexact(o)]
         leaves = leaves_of(arrays)
-        outs = [o for o in run(p, structured(inputs, leaves), attributes) if inexact(o)]
+        outs = [o for o in run(p, structured(inputs, leaves, inexact), attributes) if inexact(o)]
         probes = [gradcu.zeros_like(o, requires_grad=o.requires_grad) for o in outs]
         back = gradcu.autograd.grad(
             [o for o in outs if o.requires_grad],
@@ -370,7 +372,7 @@ def test_second_derivatives_of_all_ways_agree(p, dtype):
     for inputs, attributes, arrays, pushes in points(p, dtype):
 
         def value(tensors, inputs=inputs, attributes=attributes):
-            outs = [o for o in run(p, structured(inputs, tensors), attributes) if inexact(o)]
+            outs = [o for o in run(p, structured(inputs, tensors, inexact), attributes) if inexact(o)]
             rng = np.random.default_rng(1)
             return sum((inner(o, random_like(rng, o._array)) for o in outs), gradcu.tensor(0.0))
 
