@@ -28,4 +28,4 @@ sys.exit(pytest.main([sweep, "-k", "cube", "-q", "-p", "no:cacheprovider", "--ro
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"\b[5-9] passed", done.stdout), done.stdout
+    assert re.search(r"\b1[0-9] passed", done.stdout), done.stdout

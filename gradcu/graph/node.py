@@ -150,7 +150,7 @@ class Node(metaclass=NodeType):
 
             return saved_value(self, name.removeprefix("_saved_"))
         if name.startswith("_raw_saved_"):
-            from .saved import raw_saved
+            from ..autograd.saved_tensor import raw_saved
 
             return raw_saved(self, name.removeprefix("_raw_saved_"))
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")

@@ -30,10 +30,7 @@ class View:
         if self.version != now:
             above = self.base._view
             if self.tangent is None and self.steps and above is not None and above.tangent and above.tangent.level.open:
-                raise RuntimeError(
-                    "A view that was made before its base got a tangent in place cannot be used in forward mode: its "
-                    "own tangent is not known. Make the view anew."
-                )
+                raise RuntimeError("This view is older than the tangent of its base, and has none: make the view anew.")
             if edge_of(self.base) is not None:
                 if self.kind:
                     if not state.grad:
@@ -57,13 +54,10 @@ class View:
 _FORBIDDEN = {
     "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the "
     "output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
-    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the "
-    "autograd logic to handle view+inplace would override the custom backward associated with the custom Function, "
-    "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
-    "Function.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is): its new "
+    "history would pass by the backward of that. You can fix this by cloning the output of the custom Function.",
     "no_grad": "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
-    "moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
-    "tracked) or both outside (if you want the inplace to be tracked).",
+    "moving the view and the inplace either both inside the no_grad block or both outside (if it is to be tracked).",
 }
 _FORBIDDEN["inference"] = _FORBIDDEN["no_grad"].replace("no_grad", "inference_mode")
 
