@@ -660,3 +660,15 @@ class TestInferenceMode:
         with torch.inference_mode():
             assert not x.data.is_inference()
             assert (x * 2).data.is_inference()
+
+
+def test_a_dict_of_hooks_on_a_node(torch):
+    x, seen = torch.ones(2, requires_grad=True), []
+    y = x * 2
+    y._backward_hooks = {0: lambda g: seen.append(g.tolist()), 1: lambda g: g * 3}
+    y.grad_fn._register_hook_dict(y)
+    y.sum().backward()
+    assert seen == [[1.0, 1.0]]
+    assert x.grad.tolist() == [6.0, 6.0]
+    with pytest.raises(TypeError, match="expected a variable"):
+        y.grad_fn._register_hook_dict({})

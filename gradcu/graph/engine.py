@@ -75,26 +75,6 @@ def walk(
         state.grad, state.walk = before, outer
 
 
-class Shown:
-    """Runs a node, or a part of one, through interceptors."""
-
-    def __init__(self, runner: Any, interceptors: tuple) -> None:
-        self._runner, self._interceptors = runner, interceptors
-
-    def __getattr__(self, way: str) -> Callable:
-        def run(node: Node, g: Any, xp: Any) -> Any:
-            function = getattr(self._runner, way)
-
-            def ask(interceptors: tuple) -> Any:
-                if not interceptors:
-                    return function(node, g, xp)
-                return interceptors[-1].node(node, g, way == "recorded", lambda: ask(interceptors[:-1]))
-
-            return ask(self._interceptors)
-
-        return run
-
-
 class Walk:
     """A walk under way, for hooks to ask about."""
 
@@ -181,7 +161,7 @@ def _walk(
                 g = g[...]  # another object, so that `CopySlices` does not take what was caught for its own
             runner = part(node, reach)
         if shown:
-            runner = Shown(runner, shown)
+            runner = shown[-1].around(runner, shown)
         if create:
             results = runner.recorded(node, g, xp)
         else:

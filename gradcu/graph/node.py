@@ -137,6 +137,12 @@ class Node(metaclass=NodeType):
         """Call `hook(grad_outputs)` before this node runs; what it returns replaces grad_outputs."""
         return Handle(self.own_hooks().before, hook)
 
+    def _register_hook_dict(self, tensor: Any) -> None:
+        """Run the hooks of `tensor._backward_hooks`, a dict, on the gradient of that result from now on."""
+        if not hasattr(tensor, "output_nr"):
+            raise TypeError("_register_hook_dict expected a variable")
+        self.own_hooks().tensor[tensor.output_nr] = tensor._backward_hooks
+
     def _sequence_nr(self) -> int:
         return -self.order
 

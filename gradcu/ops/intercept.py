@@ -31,6 +31,11 @@ class Interceptor:
         """The gradients of a node's inputs: `run()`. `recorded`: it runs as operations, which are intercepted too."""
         return run()
 
+    @staticmethod
+    def around(runner: Any, interceptors: tuple[Interceptor, ...]) -> Any:
+        """A node, or what computes a part of it, that is run through interceptors."""
+        return _Shown(runner, interceptors)
+
     def start(self) -> None:
         """Be asked from now on, before those that started earlier."""
         global _looking
@@ -52,6 +57,26 @@ class Interceptor:
                 for op in registry.values():
                     vars(op).pop("record", None)
                 pointwise.short = inplace.short = pointwise.HOST
+
+
+class _Shown:
+    """Runs a node, or a part of one, through interceptors."""
+
+    def __init__(self, runner: Any, interceptors: tuple) -> None:
+        self._runner, self._interceptors = runner, interceptors
+
+    def __getattr__(self, way: str) -> Callable:
+        def run(node: Node, g: Any, xp: Any) -> Any:
+            function = getattr(self._runner, way)
+
+            def ask(interceptors: tuple) -> Any:
+                if not interceptors:
+                    return function(node, g, xp)
+                return interceptors[-1].node(node, g, way == "recorded", lambda: ask(interceptors[:-1]))
+
+            return ask(self._interceptors)
+
+        return run
 
 
 def _seen(op: Primitive, inputs: Sequence[Any], attributes: tuple = ()) -> Any:
