@@ -1,0 +1,65 @@
+"""The vmaps that run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .examples import each
+from .namespace import at_depth
+
+
+class Level:
+    """One vmap while it runs."""
+
+    def __init__(self, size: int, randomness: str) -> None:
+        self.size, self.randomness = size, randomness
+        self.depth = len(running.levels) + 1
+        self.kind = at_depth(self.depth)
+
+    def __enter__(self) -> Level:
+        running.levels.append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        running.levels.pop()
+
+    def source(self, below: Any) -> Any:
+        """The random numbers that a function in this vmap is to draw from.
+
+        Raises RuntimeError if it may not draw any.
+        """
+        if self.randomness == "error":
+            raise RuntimeError(
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+                "'different' randomness flags on vmap or perform the randomness operation out of vmap"
+            )
+        return below if self.randomness == "same" else Source(self, below)
+
+
+class Source:
+    """Random numbers of which each example gets its own."""
+
+    def __init__(self, level: Level, below: Any) -> None:
+        self._level, self._below = level, below
+
+    def __getattr__(self, name: str) -> Callable:
+        draw, size, kind = getattr(self._below, name), self._level.size, self._level.kind
+
+        def batched(*args: Any, **attributes: Any) -> Any:
+            if name in ("random", "standard_normal", "standard_exponential"):
+                shape = args[0] if args else attributes.pop("size", ())
+                shape = shape if isinstance(shape, tuple) else (shape,)
+                return kind(draw((size, *shape), *args[1:], **attributes))
+            return each(draw, kind, size, args, attributes)
+
+        return batched
+
+
+class _Running(threading.local):
+    def __init__(self) -> None:
+        self.levels: list[Level] = []  # the innermost is last
+
+
+running = _Running()
