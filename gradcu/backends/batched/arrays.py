@@ -255,11 +255,11 @@ def _operator_of_one(function: Callable) -> Callable:
     return lambda self: pointwise(function, self)
 
 
-def _in_place(function: Callable) -> Callable:
+def _in_place(function: Callable, otherwise: Callable) -> Callable:
     def method(self: Batched, other: Any) -> Batched:
         kind = type(self)
         if isinstance(other, Batched) and (type(other) is not kind or (self.whole and not other.whole)):
-            return pointwise(function, self, other)  # which this one cannot hold
+            return pointwise(otherwise, self, other)  # which this one cannot hold
         (a, b), _ = aligned(kind, (self, other))
         made = function(a, b)
         if self.whole:  # maybe a number of NumPy's, which has no memory to be changed
@@ -273,7 +273,7 @@ for _name in "add sub mul truediv floordiv mod pow lshift rshift and or xor".spl
     _function = getattr(operator, f"{_name}_" if _name in ("and", "or") else _name)
     setattr(Batched, f"__{_name}__", _operator(_function))
     setattr(Batched, f"__r{_name}__", _operator(_function, reflected=True))
-    setattr(Batched, f"__i{_name}__", _in_place(getattr(operator, f"i{_name}")))
+    setattr(Batched, f"__i{_name}__", _in_place(getattr(operator, f"i{_name}"), _function))
 for _name in "lt le gt ge eq ne".split():
     setattr(Batched, f"__{_name}__", _operator(getattr(operator, _name)))
 for _name in "neg pos abs invert".split():

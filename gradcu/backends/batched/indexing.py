@@ -34,7 +34,7 @@ def put(x: Batched, index: tuple, value: Any) -> None:
     if highest((x, *several)) is not kind or (x.whole and not all(v.whole for v in several)):
         raise RuntimeError(SHARED)
     if x.whole:
-        x.array[tuple(i.array if type(i) is kind else i for i in index)] = value.array if several else value
+        x.array[tuple(i.array if type(i) is kind else i for i in index)] = value.array if type(value) is kind else value
     elif not any(map(is_tensor, index)):
         part = kind(x.array[(slice(None), *index)])
         part.array[...] = aligned(kind, (part, value))[0][1]

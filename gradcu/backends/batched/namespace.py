@@ -13,7 +13,7 @@ from .. import arrays, host, innermost, namespaces
 from ..lookup import declared
 from .arrays import Batched, highest, stacked
 from .examples import each, size_of, within
-from .rules import MATRICES, RULES, WHOLE, fourier, pointwise_rule
+from .rules import MATRICES, OPERATIONS, RULES, WHOLE, fourier, pointwise_rule
 
 #: the operations that lead into a vmap and out of it, which see these arrays as they are
 PASSAGES = frozenset(("batch", "unbatch", "lift", "sum_of_examples"))
@@ -46,7 +46,7 @@ class Namespace:
         as a whole.
         """
         if op is None:
-            return functools.partial(self._run, formula, op, None)
+            return functools.partial(self._run, formula, op, formula, None)
         found = self._guarded.get((formula, op))
         if found is None:
             if op.name in PASSAGES:
@@ -54,11 +54,14 @@ class Namespace:
             else:
                 pointwise = op.kind == "elementwise" and op.outputs == 1
                 cores = (0,) if pointwise else WHOLE.get(op.name) if formula is op.forward else None
-                found = functools.partial(self._run, formula, op, cores)
+                rule = OPERATIONS.get(op.name, formula) if formula is op.forward else formula
+                found = functools.partial(self._run, formula, op, rule, cores)
             self._guarded[formula, op] = found
         return found
 
-    def _run(self, formula: Callable, op: Any, cores: Any, _: Any, *args: Any, **attributes: Any) -> Any:
+    def _run(
+        self, formula: Callable, op: Any, rule: Callable, cores: Any, _: Any, *args: Any, **attributes: Any
+    ) -> Any:
         found = within(args)
         kind = highest(found)
         if kind is not self.kind and kind is not None:
@@ -68,7 +71,8 @@ class Namespace:
         size = size_of(self.kind, found)
         if size is not None:
             try:
-                return formula(_bound(self.kind, size, library(found, self.kind)), *map(self._own_of, args), **attributes)
+                xp = _bound(self.kind, size, library(found, self.kind))
+                return rule(xp, *map(self._own_of, args), **attributes)
             except Exception:  # whatever a formula trips over, one example can do it, or say it better
                 pass
         return each(functools.partial(_apply, formula, op), self.kind, size, args, attributes)

@@ -97,9 +97,9 @@ def matmul(xp: Any, x: Any, y: Any) -> Any:
     return stacked(below.matmul, (2, 2), x, y)
 
 
-def dot(xp: Any, x: Any, y: Any, **out: Any) -> Any:
-    if out or max(x.ndim, y.ndim) > 2:
-        raise NotImplementedError("dot of arrays of a vmap")
+def dot(xp: Any, x: Any, y: Any) -> Any:
+    if max(x.ndim, y.ndim) > 2:
+        raise NotImplementedError("dot of arrays of a vmap with more than two dimensions")
     return matmul(xp, x, y)
 
 
@@ -112,11 +112,14 @@ def convolve(name: str, xp: Any, x: Any, y: Any, *attributes: Any) -> Any:
     if name == "convolution":
         bias, attributes = [None if b is None else xp.own(b) for b in attributes[:1]], attributes[1:]
     function, groups = getattr(xp.below((x, y, bias)), name), attributes[-1]
-    if y.whole and name != "convolution_weight" and not any(b is not None and not b.whole for b in bias):
+    if not x.whole and name != "convolution_weight" and all(v is None or v.whole for v in (y, *bias)):
         size, n = x.array.shape[:2]
         given = [None if b is None else b.array for b in bias]
         made = function(x.array.reshape((size * n, *x.array.shape[2:])), y.array, *given, *attributes)
         return xp.kind(made.reshape((size, n, *made.shape[1:])))
+    if all(v is None or v.whole for v in (x, y, *bias)):
+        given = [None if b is None else b.array for b in bias]
+        return xp.kind(function(x.array, y.array, *given, *attributes), True)
     size = xp.examples
 
     def channels(v: Any, axis: int) -> Any:
@@ -127,7 +130,10 @@ def convolve(name: str, xp: Any, x: Any, y: Any, *attributes: Any) -> Any:
 
     given = [None if b is None else channels(b, 0) for b in bias]
     weights = name == "convolution_weight"
-    made = function(channels(x, 1), channels(y, 1 if weights else 0), *given, *attributes[:-1], size * groups)
+    if name == "convolution" and x.whole and groups == 1:  # all weights see the same images
+        made = function(x.array, channels(y, 0), *given, *attributes)
+    else:
+        made = function(channels(x, 1), channels(y, 1 if weights else 0), *given, *attributes[:-1], size * groups)
     if weights:
         return xp.kind(made.reshape((size, -1, *made.shape[1:])))
     made = made.reshape((made.shape[0], size, -1, *made.shape[2:]))
@@ -307,6 +313,10 @@ def of_memory(name: str, xp: Any, x: Any) -> Any:
     return getattr(x.below, name)(x.array)
 
 
+#: operations whose forward formula is not run, but this instead
+OPERATIONS: dict[str, Callable] = {
+    name: functools.partial(convolve, name) for name in ("convolution", "convolution_input", "convolution_weight")
+}
 RULES: dict[str, Callable] = {
     **{name: functools.partial(pointwise_rule, name) for name in POINTWISE},
     **{name: functools.partial(along, name) for name in ALONG},
@@ -314,7 +324,7 @@ RULES: dict[str, Callable] = {
     **{name: functools.partial(like, name) for name in ("zeros_like", "ones_like", "empty_like", "full_like", "copy")},
     **{name: functools.partial(triangular, name) for name in ("triu", "tril", "ascontiguousarray")},
     **{name: functools.partial(of_diagonal, name) for name in ("diagonal", "trace")},
-    **{name: functools.partial(convolve, name) for name in ("convolution", "convolution_input", "convolution_weight")},
+    **OPERATIONS,
     **{name: functools.partial(of_memory, name) for name in ("device_of", "data_ptr")},
     **{f.__name__: f for f in (
         cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides, concat, stack,
