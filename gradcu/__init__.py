@@ -131,6 +131,7 @@ if TYPE_CHECKING:
         use_deterministic_algorithms as use_deterministic_algorithms,
     )
     from .fusion import elementwise as elementwise, fuse as fuse
+    from .func import vmap as vmap
     from .serialization import load as load, save as save
     from .sparse import (
         sparse_coo_tensor as sparse_coo_tensor,
@@ -168,6 +169,7 @@ _LATE = {
     "sparse_csr_tensor": "sparse",
     "spmm": "sparse",
     "use_deterministic_algorithms": "determinism",
+    "vmap": "func",
 }
 
 
