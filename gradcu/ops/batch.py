@@ -65,6 +65,12 @@ def lifted(inputs: Sequence[Any], kind: type[Batched]) -> list[Any] | None:
     return found
 
 
+def beside(x: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """A tensor as one of the innermost vmap that `others` are of."""
+    depth = max((backends.namespaces[type(t._array)].depth for t in others), default=0)
+    return lift.record((x,), (depth,)) if depth > backends.namespaces[type(x._array)].depth else x
+
+
 def outside(t: Tensor, axis: int, level: Level) -> Tensor:
     """A tensor of a vmap with all of its examples, which lie along `axis`."""
     inside = t if type(t._array) is level.kind else lift.record((t,), (level.depth,))

@@ -8,8 +8,8 @@ computed example by example (`examples`): a function of the library, or the whol
 else.
 """
 
-from .arrays import Batched, DataDependent
-from .levels import Level, Source, running
+from .arrays import Batched
+from .levels import Level, Source, innermost_level, running
 from .namespace import Namespace, at_depth
 
-__all__ = ["Batched", "DataDependent", "Level", "Namespace", "Source", "at_depth", "running"]
+__all__ = ["Batched", "Level", "Namespace", "Source", "at_depth", "innermost_level", "running"]

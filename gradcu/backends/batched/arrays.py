@@ -16,14 +16,10 @@ SHARED = (
 )
 
 
-class DataDependent(RuntimeError):
-    """A program that is to run on many examples at once asked for the value of one."""
-
-
 def _ask(self: Batched) -> Any:
     if self.whole and not self.ndim:
         return self.array
-    raise DataDependent(
+    raise RuntimeError(
         "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow, or calling .item() "
         "on a Tensor. vmap runs a function once for all examples, which may differ in it: use gradcu.where, or call "
         "the function in a loop."
@@ -178,9 +174,16 @@ class Batched:
             return self.array.tolist()
         return _ask(self)
 
+    def described(self, describe: Callable[[Any], str]) -> str:
+        """As PyTorch shows it, around what `describe` says of the array."""
+        inside = describe(self.array)
+        if self.whole:
+            return inside
+        indented = "\n".join(f"    {line}" for line in inside.split("\n"))
+        return f"BatchedTensor(lvl={self.depth}, bdim=0, value=\n{indented}\n)"
+
     def __repr__(self) -> str:
-        where = "None" if self.whole else "0"
-        return f"BatchedTensor(lvl={self.depth}, bdim={where}, value={self.array!r})"
+        return self.described(repr)
 
 
 _METHODS = frozenset("sum mean max min any all prod clip squeeze cumsum argmax argmin round dot".split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import namespaces
-from .arrays import SHARED, Batched, DataDependent, aligned, highest
+from .arrays import SHARED, Batched, aligned, highest
 
 
 def is_tensor(entry: Any) -> bool:
@@ -66,7 +66,7 @@ def _fitting(x: Batched, places: tuple, value: Any) -> Any:
 def _put_masked(x: Batched, index: tuple, value: Any) -> None:
     """One value where a mask of each example is true."""
     if len(index) != 1 or getattr(value, "ndim", 0):
-        raise DataDependent("vmap: how many values a mask takes depends on the examples: use where")
+        raise RuntimeError("vmap: how many values a mask takes depends on the examples: use where")
     mask, below = index[0], namespaces[type(x.array)]
     wide = mask.array.reshape(mask.array.shape + (1,) * (x.ndim - mask.ndim))
     x.array[...] = below.where(wide, aligned(type(x), (x, value))[0][1], x.array)
@@ -83,14 +83,14 @@ def _below(kind: type[Batched], x: Batched, index: tuple) -> tuple:
 def _entries(kind: type[Batched], x: Batched, index: tuple) -> list[Any]:
     """An index of tensors alone, up to the last in it: they broadcast to the shape of the result.
 
-    Raises DataDependent for a mask of each example.
+    Raises RuntimeError for a mask of each example.
     """
     arange = namespaces[type(x.array)].arange
     entries: list[Any] = []  # each a number, a tensor or a slice for one dimension, or None
     for i in index:
         if is_tensor(i) and i.dtype.kind == "b":
             if type(i) is kind and not i.whole:
-                raise DataDependent("vmap: the shape of what a mask takes depends on the values of the examples")
+                raise RuntimeError("vmap: the shape of what a mask takes depends on the values of the examples")
             mask = i.array if type(i) is kind else i
             entries += namespaces[type(mask)].nonzero(mask)
         else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .examples import each
@@ -24,6 +25,16 @@ class Level:
 
     def __exit__(self, *exc: object) -> None:
         running.levels.pop()
+
+    @contextlib.contextmanager
+    def left(self) -> Iterator[None]:
+        """Run what stands in the `with` outside of this vmap, and of those within it."""
+        levels = running.levels
+        running.levels = levels[: self.depth - 1]
+        try:
+            yield
+        finally:
+            running.levels = levels
 
     def source(self, below: Any) -> Any:
         """The random numbers that a function in this vmap is to draw from.
@@ -63,3 +74,11 @@ class _Running(threading.local):
 
 
 running = _Running()
+
+
+def innermost_level(tensors: Any) -> Level | None:
+    """The innermost vmap whose examples are among tensors (and other values); None if there is none."""
+    if not running.levels:
+        return None
+    depths = [type(t._array).depth for t in tensors if hasattr(getattr(t, "_array", None), "whole")]
+    return running.levels[max(depths) - 1] if depths else None

@@ -69,10 +69,12 @@ class Namespace:
         if cores is not None:
             return stacked(functools.partial(_apply, formula, op), cores, *args, **attributes)
         size = size_of(self.kind, found)
+        if size is not None and rule is not formula:
+            return rule(_bound(self.kind, size, library(found, self.kind)), *map(self._own_of, args), **attributes)
         if size is not None:
             try:
                 xp = _bound(self.kind, size, library(found, self.kind))
-                return rule(xp, *map(self._own_of, args), **attributes)
+                return formula(xp, *map(self._own_of, args), **attributes)
             except Exception:  # whatever a formula trips over, one example can do it, or say it better
                 pass
         return each(functools.partial(_apply, formula, op), self.kind, size, args, attributes)

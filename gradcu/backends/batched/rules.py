@@ -14,12 +14,10 @@ from .indexing import combine_at, put, take
 # --- of single elements, and of single matrices ---
 
 #: functions that are no ufuncs, but of single elements
-POINTWISE = frozenset("where clip nan_to_num conj real imag angle isfinite round fix isclose i0 sinc".split())
+POINTWISE = frozenset("where nan_to_num conj real imag angle isfinite round fix isclose i0 sinc".split())
 
 #: functions of `xp.linalg` that broadcast: how many dimensions of each operand one matrix has
-MATRICES = {name: (2,) for name in (
-    "inv det slogdet cholesky qr svd eigh eigvalsh eig eigvals pinv matrix_power svdvals".split()
-)} | {"solve": (2, 2)}  # fmt: skip
+MATRICES = dict.fromkeys("inv det slogdet cholesky qr svd eigh eigvalsh eig eigvals pinv matrix_power svdvals".split(), (2,)) | {"solve": (2, 2)}  # fmt: skip
 
 #: operations whose forward formulas broadcast likewise, and are left to the library below
 WHOLE = {"permute_rows": (2, 1), "cofactors": (2,), "matrix_exp": (2,), "eig": (2,)}
@@ -34,6 +32,10 @@ def pointwise_rule(name: str, xp: Any, *operands: Any, out: Any = None, **attrib
         raise RuntimeError(SHARED)
     out[...] = made
     return out
+
+
+def clip(xp: Any, x: Any, low: Any = None, high: Any = None, **attributes: Any) -> Any:
+    return pointwise_rule("clip", xp, x, low, high, **attributes)
 
 
 # --- along axes ---
@@ -276,6 +278,16 @@ def like(name: str, xp: Any, x: Any, *args: Any, **attributes: Any) -> Any:
     return xp.kind(xp.library.copy(xp.library.broadcast_to(made, (xp.examples, *made.shape))))
 
 
+def for_each(xp: Any, x: Any, made: Any) -> Any:
+    """An array copied for each example that `x` has, of this vmap and those around it."""
+    if not x.whole:
+        library = namespaces[type(made)]
+        made = library.copy(library.broadcast_to(made, (len(x.array), *made.shape)))
+    if x.below.depth:
+        made = x.below.for_each(x.array, made)
+    return made if x.whole else xp.kind(made)
+
+
 def asarray(xp: Any, x: Any, dtype: Any = None) -> Any:
     if isinstance(x, Batched):
         return x if dtype is None or x.dtype == dtype else x.astype(dtype)
@@ -309,13 +321,23 @@ def is_view(xp: Any, result: Any, x: Any) -> bool:
     return type(result) is type(x) and x.below.is_view(result.array, x.array)
 
 
+def view_of_memory(xp: Any, x: Any, target: tuple, source: tuple) -> Any:
+    """Views of the memory of each example, from its first element on, as `target` (size, stride, offset) says."""
+    (shape, strides, offset), below, memory = target, x.below, x.below.memory(x.array)
+    offset += (below.data_ptr(x.array) - below.data_ptr(memory)) // x.itemsize
+    if not x.whole:
+        shape, strides = (len(x.array), *shape), (x.array.strides[0] // x.itemsize, *strides)
+    return xp.kind(below.strided(memory, shape, strides, offset, x.dtype), x.whole)
+
+
 def of_memory(name: str, xp: Any, x: Any) -> Any:
     return getattr(x.below, name)(x.array)
 
 
 #: operations whose forward formula is not run, but this instead
 OPERATIONS: dict[str, Callable] = {
-    name: functools.partial(convolve, name) for name in ("convolution", "convolution_input", "convolution_weight")
+    **{name: functools.partial(convolve, name) for name in ("convolution", "convolution_input", "convolution_weight")},
+    "as_strided": view_of_memory,
 }
 RULES: dict[str, Callable] = {
     **{name: functools.partial(pointwise_rule, name) for name in POINTWISE},
@@ -325,10 +347,11 @@ RULES: dict[str, Callable] = {
     **{name: functools.partial(triangular, name) for name in ("triu", "tril", "ascontiguousarray")},
     **{name: functools.partial(of_diagonal, name) for name in ("diagonal", "trace")},
     **OPERATIONS,
-    **{name: functools.partial(of_memory, name) for name in ("device_of", "data_ptr")},
+    **{name: functools.partial(of_memory, name) for name in ("device_of", "data_ptr", "memory")},
     **{f.__name__: f for f in (
         cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides, concat, stack,
-        take_along_axis, put_along_axis, combine_at, searchsorted, asarray, array, seed, result_type, iadd, is_view,
+        take_along_axis, put_along_axis, combine_at, searchsorted, for_each, asarray, array, seed, result_type, iadd,
+        is_view, clip,
     )},
     "concatenate": concat,
     "take": take_along,
