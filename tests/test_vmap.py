@@ -37,7 +37,7 @@ def cases(p):
 
 def in_turn(function, stacked):
     """The function of each example, stacked; None where the shape of a result depends on values."""
-    rows = [function(*(t[i] for t in stacked)) for i in range(3)]
+    rows = [function(*(t[i].clone() for t in stacked)) for i in range(3)]
     if any(len({r.shape for r in column}) > 1 for column in zip(*rows, strict=True)):
         return None
     return [np.stack([r._array for r in column]) for column in zip(*rows, strict=True)]

@@ -18,7 +18,7 @@ from ..backends.batched import Level, running
 from ..graph.modes import enable_grad, state
 from ..graph.node import Output
 from ..ops import functions
-from ..ops.batch import batch, lift, outside
+from ..ops.batch import batch, outside, raised
 from ..ops.index import alias
 from ..tensor import Tensor, edge_of
 from ..utils._pytree import Structure, flatten, tree_map, unflatten
@@ -36,7 +36,7 @@ class _Run:
         if not isinstance(t, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
         if running.levels and type(t._array) is not running.levels[-1].kind:
-            t = lift.record((t,), (running.levels[-1].depth,))  # the same for all examples, unlike its gradient
+            t = raised(t, running.levels[-1].depth)  # the same for all examples, unlike its gradient
         if self.record and edge_of(t) is not None:
             with enable_grad():
                 return alias.record((t,), (...,))

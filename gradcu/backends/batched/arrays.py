@@ -264,6 +264,8 @@ def _in_place(function: Callable, otherwise: Callable) -> Callable:
         if isinstance(other, Batched) and (type(other) is not kind or (self.whole and not other.whole)):
             return pointwise(otherwise, self, other)  # which this one cannot hold
         (a, b), _ = aligned(kind, (self, other))
+        if isinstance(b, Batched) and type(a) is not type(b):
+            return pointwise(otherwise, self, other)
         made = function(a, b)
         if self.whole:  # maybe a number of NumPy's, which has no memory to be changed
             self.array = made

@@ -65,7 +65,7 @@ def _fitting(x: Batched, places: tuple, value: Any) -> Any:
 
 def _put_masked(x: Batched, index: tuple, value: Any) -> None:
     """One value where a mask of each example is true."""
-    if len(index) != 1 or getattr(value, "ndim", 0):
+    if len(index) != 1 or (is_tensor(value) and value.ndim):
         raise RuntimeError("vmap: how many values a mask takes depends on the examples: use where")
     mask, below = index[0], namespaces[type(x.array)]
     wide = mask.array.reshape(mask.array.shape + (1,) * (x.ndim - mask.ndim))

@@ -70,10 +70,10 @@ class Namespace:
             return stacked(functools.partial(_apply, formula, op), cores, *args, **attributes)
         size = size_of(self.kind, found)
         if size is not None and rule is not formula:
-            return rule(_bound(self.kind, size, library(found, self.kind)), *map(self._own_of, args), **attributes)
+            return rule(_bound(self.depth, size, library(found, self.kind)), *map(self._own_of, args), **attributes)
         if size is not None:
             try:
-                xp = _bound(self.kind, size, library(found, self.kind))
+                xp = _bound(self.depth, size, library(found, self.kind))
                 return formula(xp, *map(self._own_of, args), **attributes)
             except Exception:  # whatever a formula trips over, one example can do it, or say it better
                 pass
@@ -155,13 +155,13 @@ def library(found: Sequence[Any], kind: type[Batched]) -> Any:
         held = [v.array if type(v) is kind else v for v in found]
         size = size_of(xp.kind, held)
         if size is not None:
-            return _bound(xp.kind, size, library(held, xp.kind))
+            return _bound(xp.depth, size, library(held, xp.kind))
     return xp
 
 
 @functools.lru_cache(256)
-def _bound(kind: type[Batched], size: int, below: Any) -> Namespace:
-    return Namespace(kind, size, below)
+def _bound(depth: int, size: int, below: Any) -> Namespace:
+    return Namespace(at_depth(depth), size, below)
 
 
 def _apply(formula: Callable, op: Any, *args: Any, **attributes: Any) -> Any:

@@ -17,7 +17,8 @@ from .indexing import combine_at, put, take
 POINTWISE = frozenset("where nan_to_num conj real imag angle isfinite round fix isclose i0 sinc".split())
 
 #: functions of `xp.linalg` that broadcast: how many dimensions of each operand one matrix has
-MATRICES = dict.fromkeys("inv det slogdet cholesky qr svd eigh eigvalsh eig eigvals pinv matrix_power svdvals".split(), (2,)) | {"solve": (2, 2)}  # fmt: skip
+MATRICES: dict[str, tuple[int, ...]] = {"solve": (2, 2)}
+MATRICES |= dict.fromkeys("inv det slogdet cholesky qr svd eigh eigvalsh eig eigvals pinv matrix_power".split(), (2,))
 
 #: operations whose forward formulas broadcast likewise, and are left to the library below
 WHOLE = {"permute_rows": (2, 1), "cofactors": (2,), "matrix_exp": (2,), "eig": (2,)}
@@ -349,8 +350,8 @@ RULES: dict[str, Callable] = {
     **OPERATIONS,
     **{name: functools.partial(of_memory, name) for name in ("device_of", "data_ptr", "memory")},
     **{f.__name__: f for f in (
-        cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides, concat, stack,
-        take_along_axis, put_along_axis, combine_at, searchsorted, for_each, asarray, array, seed, result_type, iadd,
+        cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides, concat,
+        stack, take_along_axis, put_along_axis, combine_at, searchsorted, for_each, asarray, array, seed, result_type, iadd,
         is_view, clip,
     )},
     "concatenate": concat,
