@@ -19,7 +19,7 @@ from ..graph.op import saved_version
 from ..graph.recorded import namespace as recorded
 from ..graph.saved import Pack, local, pack
 from ..graph.views import change, check_inplace
-from ..ops.batch import batch, lifted, outside
+from ..ops.batch import batch, outside, together
 from ..ops.index import alias
 from ..tensor import Tensor, edge_of, from_array, version_of
 from .forward import Tangent, check_shape, primal_of, tangent_of, zeros_like
@@ -358,11 +358,11 @@ class Function:
         dims = spread(made[1], structure)
         if dims is None:
             raise RuntimeError(
-                f"The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. Expected "
-                f"out_dims={made[1]} to be compatible with the structure of `output`: {structure}"
+                f"The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. "
+                f"Expected out_dims={made[1]} to be compatible with the structure of `output`: {structure}"
             )
         shown = [
-            r if d is None or not isinstance(r, Tensor) else batch.record((r,), (d % r.dim(), level.depth))
+            r if d is None or not isinstance(r, Tensor) else batch.record((r,), (level, d % r.dim()))
             for r, d in zip(results, dims, strict=True)
         ]
         return unflatten(shown, structure)
@@ -397,7 +397,7 @@ class Function:
                 )
             if not cls.generate_vmap_rule:
                 return cls._for_examples(level, args)
-            args = tuple(lifted(args, level.kind) or args)
+            args = tuple(together(args) or args)
         if state.forward and not state.inference and any(tangent_of(a) is not None for a in args):
             return cls._with_tangents(ctx, args)
         return cls._record(ctx, args)[0]

@@ -51,7 +51,7 @@ def vmap(
         def run(part: list[Any], count: int) -> tuple[list[Any], list[Any], Any]:
             with Level(count, randomness) as level:
                 given = [
-                    t if d is None else batch.record((t,), (d % t.dim(), level.depth))
+                    t if d is None else batch.record((t,), (level, d % t.dim()))
                     for t, d in zip(part, dims, strict=True)
                 ]
                 results, shape = flatten(func(*unflatten(given, structure), **kwargs))

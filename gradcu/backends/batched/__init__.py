@@ -9,7 +9,7 @@ else.
 """
 
 from .arrays import Batched
-from .levels import Level, Source, innermost_level, running
+from .levels import Level, Source, innermost_level, levels, running
 from .namespace import Namespace, at_depth
 
-__all__ = ["Batched", "Level", "Namespace", "Source", "at_depth", "innermost_level", "running"]
+__all__ = ["Batched", "Level", "Namespace", "Source", "at_depth", "innermost_level", "levels", "running"]

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .examples import each
 from .namespace import at_depth
 
+#: those that there are, by depth
+levels: weakref.WeakValueDictionary[int, Level] = weakref.WeakValueDictionary()
+
 
 class Level:
-    """One vmap while it runs."""
+    """One vmap, while it runs and as long as a graph that was made in it is there.
+
+    Its depth is greater than that of all others there are: what walks a graph knows its own examples from the graph's.
+    """
 
     def __init__(self, size: int, randomness: str) -> None:
         self.size, self.randomness = size, randomness
-        self.depth = len(running.levels) + 1
+        self.depth = max(levels, default=0) + 1
         self.kind = at_depth(self.depth)
+        levels[self.depth] = self
 
     def __enter__(self) -> Level:
         running.levels.append(self)
@@ -29,12 +37,12 @@ class Level:
     @contextlib.contextmanager
     def left(self) -> Iterator[None]:
         """Run what stands in the `with` outside of this vmap, and of those within it."""
-        levels = running.levels
-        running.levels = levels[: self.depth - 1]
+        before = running.levels
+        running.levels = before[: before.index(self)]
         try:
             yield
         finally:
-            running.levels = levels
+            running.levels = before
 
     def source(self, below: Any) -> Any:
         """The random numbers that a function in this vmap is to draw from.
@@ -81,4 +89,4 @@ def innermost_level(tensors: Any) -> Level | None:
     if not running.levels:
         return None
     depths = [type(t._array).depth for t in tensors if hasattr(getattr(t, "_array", None), "whole")]
-    return running.levels[max(depths) - 1] if depths else None
+    return levels[max(depths)] if depths else None

@@ -93,10 +93,10 @@ class Namespace:
         """The operands with those that are tracked outside of this vmap brought into it; None if none are."""
         for t in inputs:
             a = getattr(t, "_array", None)
-            if a is not None and type(a) is not self.kind and t.requires_grad:
-                from ...ops.batch import lifted
+            if a is not None and t.requires_grad and (type(a) is not self.kind or type(a.array) is not np.ndarray):
+                from ...ops.batch import together
 
-                return lifted(inputs, self.kind)
+                return together(inputs)
         return None
 
     def __getattr__(self, name: str) -> Any:

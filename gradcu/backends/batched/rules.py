@@ -350,9 +350,9 @@ RULES: dict[str, Callable] = {
     **OPERATIONS,
     **{name: functools.partial(of_memory, name) for name in ("device_of", "data_ptr", "memory")},
     **{f.__name__: f for f in (
-        cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides, concat,
-        stack, take_along_axis, put_along_axis, combine_at, searchsorted, for_each, asarray, array, seed, result_type, iadd,
-        is_view, clip,
+        cross, matmul, dot, reshape, permute_dims, broadcast_to, expand_dims, moveaxis, roll, tile, with_strides,
+        concat, stack, take_along_axis, put_along_axis, combine_at, searchsorted, for_each, asarray, array, seed,
+        result_type, iadd, is_view, clip,
     )},
     "concatenate": concat,
     "take": take_along,
