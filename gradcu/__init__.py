@@ -130,8 +130,8 @@ if TYPE_CHECKING:
         set_deterministic_debug_mode as set_deterministic_debug_mode,
         use_deterministic_algorithms as use_deterministic_algorithms,
     )
-    from .fusion import elementwise as elementwise, fuse as fuse
     from .func import vmap as vmap
+    from .fusion import elementwise as elementwise, fuse as fuse
     from .serialization import load as load, save as save
     from .sparse import (
         sparse_coo_tensor as sparse_coo_tensor,

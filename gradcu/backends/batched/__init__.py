@@ -10,6 +10,6 @@ else.
 
 from .arrays import Batched
 from .levels import Level, Source, innermost_level, levels, running
-from .namespace import Namespace, at_depth
+from .namespace import PASSAGES, Namespace, at_depth
 
-__all__ = ["Batched", "Level", "Namespace", "Source", "at_depth", "innermost_level", "levels", "running"]
+__all__ = ["PASSAGES", "Batched", "Level", "Namespace", "Source", "at_depth", "innermost_level", "levels", "running"]

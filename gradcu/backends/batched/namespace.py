@@ -39,6 +39,9 @@ class Namespace:
         self.depth = kind.depth  # how many vmaps deep
         self._guarded: dict[tuple, Callable] = {}
 
+    def fused(self, kernel: Any, values: Any) -> None:
+        """Formulas of a backward go to the library below one by one: see `guarded`."""
+
     def guarded(self, formula: Callable, op: Any = None) -> Callable:
         """A formula that may run on these arrays: at once if it can, else example by example.
 
