@@ -276,10 +276,10 @@ def test_printing(torch):
     assert re.fullmatch(r"BatchedTensor\(lvl=\d+, bdim=0, value=\n    tensor\(\[1., 2.\]\)\n\)", shown[0])
 
 
-AT_ONCE = """convolution convolution_input convolution_weight take_class put_class cross_entropy gather scatter scatter_add
-    index_select index_add getitem_indexed put_indexed take_rows sorted topk max_at cummax softmax layer_normal batch_normal
-    group_normal solve solve_triangular cholesky_solve det inv cholesky qr svd eigh fft_c2c fft_r2c diagonal_view trace
-    triangle clone tile windows constant_pad""".split()
+AT_ONCE = """convolution convolution_input convolution_weight take_class put_class cross_entropy gather scatter
+    scatter_add index_select index_add getitem_indexed put_indexed take_rows sorted topk max_at cummax
+    softmax layer_normal batch_normal group_normal solve solve_triangular cholesky_solve det inv cholesky qr
+    svd eigh fft_c2c fft_r2c diagonal_view trace triangle clone tile windows constant_pad""".split()
 
 
 @by_name([p for p in PRIMITIVES if p.name in AT_ONCE])

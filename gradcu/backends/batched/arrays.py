@@ -29,12 +29,13 @@ def _ask(self: Batched) -> Any:
 class Batched:
     """Arrays of one shape, of which `array` has all along its first axis; or one for all, if it is `whole`."""
 
-    __slots__ = ("array", "whole")
+    __slots__ = ("array", "ndim", "whole")
     __array_ufunc__ = None  # NumPy leaves its operators to these
     depth: int  # how many vmaps deep: those of an inner one hold those of the outer
 
     def __init__(self, array: Any, whole: bool = False) -> None:
         self.array, self.whole = array, whole
+        self.ndim = array.ndim if whole else array.ndim - 1  # asked for more often than arrays are made
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(SHARED)  # somebody writes it over an array of NumPy's, or takes it for one
@@ -59,10 +60,6 @@ class Batched:
     @property
     def strides(self) -> tuple[int, ...]:
         return self.array.strides if self.whole else self.array.strides[1:]
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim - (not self.whole)
 
     @property
     def size(self) -> int:
@@ -203,17 +200,14 @@ def aligned(kind: type[Batched], operands: Sequence[Any], cores: Sequence[int] =
 
     cores: how many of the last dimensions of each do not (the last number stands for all that follow).
     """
-    below, lead, last = [], 0, len(cores) - 1
-    for i, o in enumerate(operands):
-        if hasattr(o, "ndim"):
-            lead = max(lead, o.ndim - cores[min(i, last)])
-    for i, o in enumerate(operands):
+    last = len(cores) - 1
+    leads = [getattr(o, "ndim", 0) - cores[min(i, last)] for i, o in enumerate(operands)]
+    lead, below = max(0, *leads), []
+    for o, own in zip(operands, leads):
         if type(o) is kind:
             a = o.array
-            if not o.whole:
-                missing = lead - o.ndim + cores[min(i, last)]
-                if missing:
-                    a = a.reshape(a.shape[:1] + (1,) * missing + a.shape[1:])
+            if own != lead and not o.whole:
+                a = a.reshape(a.shape[:1] + (1,) * (lead - own) + a.shape[1:])
             o = a
         below.append(o)
     return below, lead

@@ -149,7 +149,7 @@ def convolve(name: str, xp: Any, x: Any, y: Any, *attributes: Any) -> Any:
 def reshape(xp: Any, x: Any, shape: Any) -> Any:
     if type(x) is not xp.kind:
         return x.reshape(shape)
-    shape = shape if isinstance(shape, tuple) else (shape,)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if x.whole:
         return xp.kind(x.array.reshape(shape), True)
     if -1 in shape:
@@ -266,7 +266,7 @@ def made(name: str, xp: Any, shape: Any, *args: Any, **attributes: Any) -> Any:
     """New arrays: one for each example, since a formula makes them to write to."""
     if xp.examples is None:
         return getattr(host, name)(shape, *args, **attributes)
-    shape = shape if isinstance(shape, tuple) else (shape,)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
     return xp.kind(getattr(xp.library, name)((xp.examples, *shape), *args, **attributes))
 
 
