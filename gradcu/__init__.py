@@ -130,6 +130,7 @@ if TYPE_CHECKING:
         set_deterministic_debug_mode as set_deterministic_debug_mode,
         use_deterministic_algorithms as use_deterministic_algorithms,
     )
+    from .func import vmap as vmap
     from .fusion import elementwise as elementwise, fuse as fuse
     from .serialization import load as load, save as save
     from .sparse import (
@@ -168,6 +169,7 @@ _LATE = {
     "sparse_csr_tensor": "sparse",
     "spmm": "sparse",
     "use_deterministic_algorithms": "determinism",
+    "vmap": "func",
 }
 
 

@@ -119,6 +119,7 @@ def same(got, want, what, tolerance):
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore:.*jit.script.*:DeprecationWarning")  # PyTorch's own
 def test_call(line, original):
     gradcu = importlib.import_module("gradcu")
     if line.startswith("!"):

@@ -1,5 +1,7 @@
 """`vmap`: every operation on many examples at once against one example at a time, and how it composes."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def cases(p):
 
 def in_turn(function, stacked):
     """The function of each example, stacked; None where the shape of a result depends on values."""
-    rows = [function(*(t[i] for t in stacked)) for i in range(3)]
+    rows = [function(*(t[i].clone() for t in stacked)) for i in range(3)]
     if any(len({r.shape for r in column}) > 1 for column in zip(*rows, strict=True)):
         return None
     return [np.stack([r._array for r in column]) for column in zip(*rows, strict=True)]
@@ -170,8 +172,126 @@ def test_batching_leaves_nothing_behind(collector_off):
 
     x = gradcu.ones(3, requires_grad=True)
     with gradcu.backends.batched.Level(3, "error") as level:
-        inner = batch.record((x,), (0, level.depth))
+        inner = batch.record((x,), (level, 0))
         seen = weakref.ref(inner)
         del inner
     assert seen() is None
     assert not gradcu.backends.batched.running.levels
+
+
+class Cube(gradcu.autograd.Function):
+    @staticmethod
+    def forward(x, y):
+        return x**3 * y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, y = ctx.saved_tensors
+        return g * 3 * x**2 * y, g * x**3
+
+
+class Generated(Cube):
+    generate_vmap_rule = True
+
+
+class Written(Cube):
+    @staticmethod
+    def vmap(info, in_dims, x, y):
+        Written.told = (info.batch_size, info.randomness, in_dims)
+        return Cube.apply(x, y), 0
+
+
+@pytest.mark.parametrize("function", [Generated, Written])
+def test_functions_of_ones_own(function):
+    x, y = gradcu.arange(6.0).reshape(3, 2), gradcu.tensor([2.0, 3.0])
+
+    def loss(x, y):
+        return function.apply(x, y).sum()
+
+    dx, dy = gradcu.vmap(gradcu.func.grad(loss, (0, 1)), (0, None))(x, y)
+    assert gradcu.equal(dx, 3 * x**2 * y)
+    assert gradcu.equal(dy, x**3)
+    both = gradcu.func.grad(lambda x, y: gradcu.vmap(loss, (0, None))(x, y).sum(), (0, 1))(x, y)
+    assert gradcu.equal(both[1], (x**3).sum(0))
+
+
+def test_what_a_function_of_ones_own_is_told():
+    gradcu.vmap(Written.apply, (0, None), randomness="same")(gradcu.ones(3, 2), gradcu.ones(2))
+    assert Written.told == (3, "same", (0, None))
+
+
+def test_a_function_without_a_rule_says_what_to_do():
+    with pytest.raises(RuntimeError, match="generate_vmap_rule=True"):
+        gradcu.vmap(Cube.apply)(gradcu.ones(3, 2), gradcu.ones(3, 2))
+    with pytest.raises(RuntimeError, match="both generate_vmap_rule=True and an overridden"):
+        gradcu.vmap(type("Both", (Written,), {"generate_vmap_rule": True}).apply)(gradcu.ones(3), gradcu.ones(3))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "rand(2)", "randn(2)", "randint(0, 99, (4,))", "randperm(9)", "rand_like(x)", "randn_like(x)",
+        "bernoulli(x.sigmoid())", "multinomial(x.sigmoid(), 2)", "normal(x, 1.0)", "poisson(x.exp() * 9)",
+        "empty_like(x).uniform_()", "empty_like(x).normal_()", "zeros_like(x).exponential_()",
+        "nn.functional.dropout(x)", "nn.functional.gumbel_softmax(x, -1)",
+    ],
+)  # fmt: skip
+def test_random_operations(torch, draw):
+    def draws(x):
+        return eval(f"torch.{draw}", {"torch": torch, "x": x})
+
+    x = (torch.arange(16.0) / 8 - 1).repeat(6, 1)
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        torch.func.vmap(draws)(x)
+    different = torch.func.vmap(draws, randomness="different")(x)
+    assert len({tuple(row) for row in different.tolist()}) > 1
+
+
+def test_an_ensemble(torch):
+    models = [torch.nn.Linear(2, 3) for _ in range(4)]
+    params, buffers = torch.func.stack_module_state(models)
+    x = torch.arange(4.0).reshape(2, 2)
+    found = torch.func.vmap(
+        lambda p, b: torch.func.functional_call(models[0], (p, b), (x,)),
+    )(params, buffers)
+    assert torch.allclose(found, torch.stack([m(x) for m in models]))
+
+
+def test_batch_norm_needs_its_running_statistics_dropped(torch):
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+    x = torch.arange(12.0).reshape(2, 3, 2)
+    with pytest.raises(RuntimeError, match="running_mean or running_var"):
+        torch.func.vmap(model)(x)
+    torch.func.replace_all_batch_norm_modules_(model)
+    assert torch.allclose(torch.func.vmap(model)(x), torch.stack([model(one) for one in x]))
+
+
+def test_printing(torch):
+    shown = []
+    torch.func.vmap(lambda x: shown.append(repr(x)) or x)(torch.tensor([1.0, 2.0]))
+    assert re.fullmatch(r"BatchedTensor\(lvl=\d+, bdim=0, value=\n    tensor\(\[1., 2.\]\)\n\)", shown[0])
+
+
+AT_ONCE = """convolution convolution_input convolution_weight take_class put_class cross_entropy gather scatter
+    scatter_add index_select index_add getitem_indexed put_indexed take_rows sorted topk max_at cummax
+    softmax layer_normal batch_normal group_normal solve solve_triangular cholesky_solve det inv cholesky qr
+    svd eigh fft_c2c fft_r2c diagonal_view trace triangle clone tile windows constant_pad""".split()
+
+
+@by_name([p for p in PRIMITIVES if p.name in AT_ONCE])
+def test_all_examples_at_once(p, monkeypatch):
+    """No example is computed by itself in what people use most."""
+    from gradcu.backends.batched import namespace
+
+    def refuse(function, kind, size, *args):
+        assert size is None, "example by example"
+        return each(function, kind, size, *args)
+
+    each = namespace.each
+    monkeypatch.setattr(namespace, "each", refuse)
+    for one, stacked in cases(p):
+        gradcu.vmap(one)(*stacked)

@@ -162,7 +162,7 @@ def _batched(outputs: Roots, inputs: Roots, vectors: Any, retain: bool | None, o
     given = (vectors,) if isinstance(vectors, Tensor) else tuple(vectors)
     size = next(v.shape[0] for v in given if v is not None)
     with Level(size, "different") as level:
-        rows = [None if v is None else batch.record((v,), (0, level.depth)) for v in given]
+        rows = [None if v is None else batch.record((v,), (level, 0)) for v in given]
         found = grad(outputs, inputs, rows, retain, **options)
         return tuple(None if g is None else outside(g, 0, level) for g in found)
 

@@ -7,9 +7,10 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import backends
+from ..backends.batched import Level, innermost_level
 from ..graph.engine import sum_to
 from ..graph.errors import stale
 from ..graph.modes import no_grad, state
@@ -18,11 +19,19 @@ from ..graph.op import saved_version
 from ..graph.recorded import namespace as recorded
 from ..graph.saved import Pack, local, pack
 from ..graph.views import change, check_inplace
+from ..ops.batch import batch, outside, together
 from ..ops.index import alias
 from ..tensor import Tensor, edge_of, from_array, version_of
 from .forward import Tangent, check_shape, primal_of, tangent_of, zeros_like
 
 FREED_BY_CTX, FREED_BY_ACCESS = Freed("maybe_clear_saved_tensors()"), Freed("look at saved_tensors")
+
+
+class VmapInfo(NamedTuple):
+    """What `Function.vmap` is told of the vmap it runs in."""
+
+    batch_size: int
+    randomness: str
 
 
 class FunctionCtx:
@@ -253,6 +262,9 @@ class Function:
     `setup_context(ctx, inputs, output)`. `backward(ctx, *grads)` returns one gradient, or None, per argument.
     """
 
+    generate_vmap_rule: bool = False
+    """Whether `forward`, `backward` and `jvp` may run on tensors that stand for all examples of a `vmap`."""
+
     _node: type[FunctionNode]
     _ctx: type[FunctionCtx]
 
@@ -310,6 +322,51 @@ class Function:
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
 
+    @staticmethod
+    def vmap(info: VmapInfo, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        """What to do with all examples of a `vmap`: (results, where the dimension of examples is in each).
+
+        info: `batch_size` and `randomness` of the vmap. in_dims: where that dimension is in each argument, None for
+        what has none. With `generate_vmap_rule = True` it is not needed.
+        """
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod "
+            "or set generate_vmap_rule=True."
+        )
+
+    @classmethod
+    def _for_examples(cls, level: Level, args: tuple) -> Any:
+        """The results of `vmap` for arguments that hold the examples of a level."""
+        from ..utils._pytree import flatten, spread, unflatten
+
+        if cls.vmap is Function.vmap:
+            raise RuntimeError(
+                f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and "
+                "implement the vmap staticmethod or set generate_vmap_rule=True."
+            )
+        inside = [isinstance(a, Tensor) and type(a._array) is level.kind and not a._array.whole for a in args]
+        given = [outside(a, 0, level) if isinstance(a, Tensor) and type(a._array) is level.kind else a for a in args]
+        with level.left():
+            made = cls.vmap(VmapInfo(level.size, level.randomness), tuple(0 if b else None for b in inside), *given)
+        if not isinstance(made, tuple) or len(made) != 2:
+            got = f"{len(made)} returns" if isinstance(made, tuple) else f"a {type(made)}"
+            raise RuntimeError(
+                "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure "
+                f"compatible with the output. Got {got} instead"
+            )
+        results, structure = flatten(made[0])
+        dims = spread(made[1], structure)
+        if dims is None:
+            raise RuntimeError(
+                f"The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. "
+                f"Expected out_dims={made[1]} to be compatible with the structure of `output`: {structure}"
+            )
+        shown = [
+            r if d is None or not isinstance(r, Tensor) else batch.record((r,), (level, d % r.dim()))
+            for r, d in zip(results, dims, strict=True)
+        ]
+        return unflatten(shown, structure)
+
     @classmethod
     def _backward(cls) -> Callable:
         own = cls.backward is not Function.backward
@@ -330,6 +387,17 @@ class Function:
             if not with_context:
                 bound.apply_defaults()
             args = bound.args[1:] if with_context else bound.args
+        level = innermost_level(args)
+        if level is not None:
+            if cls.generate_vmap_rule and cls.vmap is not Function.vmap:
+                raise RuntimeError(
+                    f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overridden "
+                    "vmap staticmethod. Please set generate_vmap_rule=False or delete the overridden vmap staticmethod "
+                    "to avoid ambiguity."
+                )
+            if not cls.generate_vmap_rule:
+                return cls._for_examples(level, args)
+            args = tuple(together(args) or args)
         if state.forward and not state.inference and any(tangent_of(a) is not None for a in args):
             return cls._with_tangents(ctx, args)
         return cls._record(ctx, args)[0]

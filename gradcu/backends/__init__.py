@@ -35,6 +35,13 @@ def innermost(xp: Any, kind: type) -> Any:
 arrays: set[type] = {host.ndarray, Symbol}
 
 
+def elements(array: Any) -> Any:
+    """The array of the library that holds the elements: those of all examples, if it is one of a vmap."""
+    while namespaces[type(array)].depth:
+        array = array.array
+    return array
+
+
 def for_device(device: devices.device) -> Any:
     """The namespace of a device. Raises RuntimeError, with what to do, where CUDA cannot be used."""
     return host if device.type == "cpu" else cuda()

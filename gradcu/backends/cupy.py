@@ -261,6 +261,11 @@ def is_view(result: Any, x: Any) -> bool:
     return base is not None and (base is x or base is x.base)
 
 
+def with_strides(x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A view of these lengths, and strides in bytes, from the first element on."""
+    return cp.lib.stride_tricks.as_strided(x, shape, strides)
+
+
 def strided(memory: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dtype: Any = None) -> Any:
     """An array over the memory of another, contiguous one; strides and offset in elements."""
     flat = memory.ravel() if dtype is None else memory.ravel().view(dtype)

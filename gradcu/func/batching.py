@@ -6,10 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .. import backends
 from ..backends.batched import Level
 from ..ops import functions
 from ..ops.batch import batch, outside
-from ..tensor import Tensor
+from ..tensor import Tensor, from_array
 from ..utils._pytree import flatten, spread, unflatten
 
 
@@ -50,7 +51,7 @@ def vmap(
         def run(part: list[Any], count: int) -> tuple[list[Any], list[Any], Any]:
             with Level(count, randomness) as level:
                 given = [
-                    t if d is None else batch.record((t,), (d % t.dim(), level.depth))
+                    t if d is None else batch.record((t,), (level, d % t.dim()))
                     for t, d in zip(part, dims, strict=True)
                 ]
                 results, shape = flatten(func(*unflatten(given, structure), **kwargs))
@@ -73,6 +74,19 @@ def vmap(
         return unflatten(joined, shape)
 
     return wrapper
+
+
+def debug_unwrap(tensor: Tensor, *, recurse: bool = True) -> Tensor:
+    """The tensor with all examples that `tensor` stands for within a vmap, to look at; `recurse`: out of every vmap.
+
+    >>> vmap(lambda x: print(debug_unwrap(x).shape) or x)(ones(3, 2)).shape
+    gradcu.Size([3, 2])
+    gradcu.Size([3, 2])
+    """
+    array = tensor._array
+    if not backends.namespaces[type(array)].depth:
+        return tensor
+    return from_array(backends.elements(array) if recurse else array.array)
 
 
 def shown(name: str, result: Any, dim: int | None, level: Level) -> Any:

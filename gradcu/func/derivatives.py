@@ -18,7 +18,7 @@ from ..backends.batched import Level, running
 from ..graph.modes import enable_grad, state
 from ..graph.node import Output
 from ..ops import functions
-from ..ops.batch import batch, lift, outside
+from ..ops.batch import batch, outside, within
 from ..ops.index import alias
 from ..tensor import Tensor, edge_of
 from ..utils._pytree import Structure, flatten, tree_map, unflatten
@@ -35,8 +35,7 @@ class _Run:
         """The input that stands for `t`."""
         if not isinstance(t, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
-        if running.levels and type(t._array) is not running.levels[-1].kind:
-            t = lift.record((t,), (running.levels[-1].depth,))  # the same for all examples, unlike its gradient
+        t = within(t, running.levels)  # it may be the same for all examples, unlike its gradient
         if self.record and edge_of(t) is not None:
             with enable_grad():
                 return alias.record((t,), (...,))
@@ -96,7 +95,7 @@ class _Run:
         for start in range(0, n if n > 1 else 0, chunk_size or n):
             seeds = _basis(result, slice(start, start + (chunk_size or n)))
             with Level(len(seeds), "different") as level:
-                found = self.pull([result], inputs, [batch.record((seeds,), (0, level.depth))])
+                found = self.pull([result], inputs, [batch.record((seeds,), (level, 0))])
                 parts.append([outside(g, 0, level) for g in found])
         joined = parts[0] if len(parts) == 1 else [functions["cat"](p) for p in zip(*parts, strict=True)]
         return [g.reshape((*result.shape, *t.shape)) for g, t in zip(joined, inputs, strict=True)]
@@ -435,7 +434,7 @@ def _columns(push: Callable, points: list, i: int, results: list, chunk_size: in
     for start in range(0, n, chunk_size or n or 1):
         seeds = _basis(p, slice(start, start + (chunk_size or n)))
         with Level(len(seeds), "different") as level:
-            along[i] = batch.record((seeds,), (0, level.depth))
+            along[i] = batch.record((seeds,), (level, 0))
             parts.append([outside(t, t.dim(), level) for t in flatten(push(along))[0]])
     joined = [functions["cat"](several, -1) for several in zip(*parts, strict=True)]
     return [t.reshape((*r.shape, *p.shape)) for t, r in zip(joined or map(zeros_like, results), results, strict=True)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..nn.container import ModuleList
 from ..nn.module import Module
+from ..nn.norm import _BatchNorm
 from ..ops import functions
 from ..tensor import Tensor
 
@@ -94,3 +95,15 @@ def stack_module_state(models: Sequence[Module] | ModuleList) -> tuple[dict[str,
         for name, _ in several[0].named_buffers()
     }
     return parameters, buffers
+
+
+def replace_all_batch_norm_modules_(root: Module) -> Module:
+    """Let every batch normalisation in `root` use the statistics of the batch alone, so that vmap can run it.
+
+    Their running statistics are dropped, in place; returns `root`.
+    """
+    for module in root.modules():
+        if isinstance(module, _BatchNorm):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+    return root

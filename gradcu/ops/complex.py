@@ -69,7 +69,7 @@ complex_ = Elementwise(
 def _parts(xp: Any, x: Any) -> Any:
     """As an array of reals with one axis more. A view, whatever the strides."""
     x = xp.asarray(x)  # a NumPy scalar has no memory to look at
-    return xp.lib.stride_tricks.as_strided(x.real, (*x.shape, 2), (*x.strides, x.itemsize // 2))
+    return xp.with_strides(x.real, (*x.shape, 2), (*x.strides, x.itemsize // 2))
 
 
 as_real = Primitive(

@@ -138,6 +138,8 @@ def numpy(input: Tensor, *, force: bool = False) -> Any:
         return backends.to_host(input._array)
     if input.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if backends.namespaces[type(input._array)].depth:
+        raise RuntimeError("numpy(): this tensor stands for each example of a vmap, and cannot be looked at within it")
     if type(input._array) is not backends.host.ndarray:
         raise TypeError(
             f"can't convert {input.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "

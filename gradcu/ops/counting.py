@@ -117,6 +117,7 @@ def _search(
     if side == "left" and right:
         raise RuntimeError(f"{name}(): side and right can't be set to opposites, got side of left while right was True")
     v = values._array
+    xp = backends.innermost(xp, type(v))
     if not boundaries.ndim:
         raise RuntimeError(
             f"{name}(): input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries "
@@ -214,7 +215,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     a = tensor_or_raise(input, "bincount")
     if a.dtype.kind not in "iu":
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input.dtype.type_name}'")
-    if a.ndim != 1 or (a.size and int(a.min()) < 0):
+    if a.ndim != 1 or (a.size and int(backends.elements(a).min()) < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")

@@ -180,11 +180,16 @@ def array_like(
     else:
         where = input.device if device is None else devices.device(device)
     if memory_format is not preserve_format or a.flags.c_contiguous or 0 in a.strides:
-        return on(where, made, a.shape, dtype=raw)
+        return for_each(a, on(where, made, a.shape, dtype=raw))
     order = sorted(range(a.ndim), key=lambda d: -a.strides[d])
-    return on(where, made, [a.shape[d] for d in order], dtype=raw).transpose(
-        sorted(range(a.ndim), key=order.__getitem__)
-    )
+    sorted_ = on(where, made, [a.shape[d] for d in order], dtype=raw)
+    return for_each(a, sorted_.transpose(sorted(range(a.ndim), key=order.__getitem__)))
+
+
+def for_each(like: Any, made: Any) -> Any:
+    """A new array as it is, or within a vmap one for each example that `like` has, to be written to."""
+    xp = backends.namespaces[type(like)]
+    return xp.for_each(like, made) if xp.depth else made
 
 
 def _new(name: str) -> Callable:
@@ -203,7 +208,8 @@ def _new(name: str) -> Callable:
             raise TypeError(f"new_{name}() got an unexpected keyword argument '{next(iter(keyword))}'")
         where = self.device if device is None else devices.device(device)
         raw = raw_dtype(dtype, None, f"new_{name}") or self._array.dtype
-        return finish(on(where, name, shape, dtype=raw), requires_grad, pin_memory)
+        made = for_each(self._array, on(where, name, shape, dtype=raw))
+        return finish(made, requires_grad, pin_memory)
 
     function.__name__ = function.__qualname__ = f"new_{name}"
     function.__doc__ = f"A tensor of the given size, {_CONTENTS[name]}, of this one's dtype and device unless named."
@@ -274,14 +280,8 @@ def new_full(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of the given size filled with a number, of this one's dtype and device unless named."""
-    return full(
-        size,
-        fill_value,
-        dtype=dtype or self.dtype,
-        device=self.device if device is None else device,
-        requires_grad=requires_grad,
-        pin_memory=pin_memory,
-    )
+    made = full(size, fill_value, dtype=dtype or self.dtype, device=self.device if device is None else device)
+    return finish(for_each(self._array, made._array), requires_grad, pin_memory)
 
 
 @expose(method=False)

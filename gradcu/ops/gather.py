@@ -332,7 +332,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if not common:
         return gather(input, 0, indices)
     length, count = input._array.shape[axis], indices._array.shape[axis]
-    if indices._array.size and bool((indices._array < 0).any()):
+    if indices._array.size and bool((backends.elements(indices._array) < 0).any()):
         indices = from_array(indices._array % length)
     x = input.expand(*common[:axis], length, *common[axis + 1 :])
     i = indices.expand(*common[:axis], count, *common[axis + 1 :])
@@ -535,12 +535,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, but got {tensor.dtype}")
     if not a.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    if a.size and int(a.min()) < 0:
+    values = backends.elements(a)
+    if values.size and int(values.min()) < 0:
         raise RuntimeError("Class values must be non-negative.")
     if num_classes == -1:
         num_classes = int(a.max()) + 1
     elif num_classes < 1:
         raise RuntimeError("num_classes should be positive")
-    elif a.size and int(a.max()) >= num_classes:
+    elif values.size and int(values.max()) >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     return from_array((a[..., None] == backends.namespaces[type(a)].arange(num_classes)).astype("int64"))

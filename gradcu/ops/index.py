@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backends
@@ -21,6 +21,7 @@ from ..graph.node import make
 from ..graph.op import Primitive
 from ..graph.views import change, check_inplace, mark_view
 from ..tensor import Tensor, edge_of, from_array
+from .batch import beside
 from .convert import to
 from .expose import expose
 from .shape import unbroadcast
@@ -76,6 +77,14 @@ class Index:
     def tensors(self) -> list[Tensor]:
         """The tensors among the entries."""
         return [e for e in self.entries if isinstance(e, Tensor)]
+
+    def examples(self) -> list[Any]:
+        """The arrays in it, which may hold the examples of a vmap."""
+        return [t._array for t in self.tensors]
+
+    def example(self, of: Callable[[Any], Any]) -> Index:
+        """The index for one example, where `of` gives that of an array."""
+        return Index([from_array(of(e._array)) if isinstance(e, Tensor) else e for e in self.entries])
 
     @property
     def distinct(self) -> bool:
@@ -268,7 +277,7 @@ def take_apart(x: Tensor, index: Any) -> tuple[Any, Primitive | None, list[Any] 
             left = 0
         else:
             any_tensor = True
-            if e._array.ndim == 0:  # a 0-d mask chooses on a dimension of its own
+            if e._array.ndim == 0 and e._array.dtype.kind == "b":  # a 0-d mask chooses on a dimension of its own
                 basic.append(None)
                 primitive = new_axis
                 e = e.reshape(1)
@@ -328,7 +337,7 @@ def _entry_of_tensor(x: Tensor, e: Tensor) -> Any:
             stacklevel=4,
         )
         e = from_array(e._array.astype(bool))
-    elif d.kind != "b" and not e._array.ndim:
+    elif d.kind != "b" and not e._array.ndim and not backends.namespaces[type(e._array)].depth:
         return int(e._array)
     return _on_device(x, e)
 
@@ -378,8 +387,9 @@ def _checked(x: Tensor, entries: Sequence[Any]) -> Index:
 
 
 def _take(x: Tensor, entries: Sequence[Any]) -> Tensor:
+    index = _checked(x, entries)
     try:
-        return getitem_indexed.record((x,), (_checked(x, entries),))
+        return getitem_indexed.record((beside(x, index.tensors),), (index,))
     except RuntimeError as error:
         if "indexing arrays" not in str(error):
             raise

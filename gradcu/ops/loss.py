@@ -357,7 +357,7 @@ def gaussian_nll_loss(
         variance = var
     else:
         variance = var * functions["ones_like"](input)
-    if bool((variance < 0).any()):
+    if bool((backends.elements(variance._array) < 0).any()):
         raise ValueError("var has negative entry/entries")
     own, given = tuple(input.shape), tuple(variance.shape)
     if given != own:

@@ -206,6 +206,12 @@ def _update(running: Tensor | None, value: Any, momentum: float) -> None:
     """Move a running statistic towards a new value, in place."""
     if running is None:
         return
+    if backends.namespaces[type(value)].depth > backends.namespaces[type(running._array)].depth:
+        raise RuntimeError(
+            "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in "
+            "place, were not batched.\nIf you are using a module and do not need eval mode, please set "
+            "`track_running_stats` to be False, or patch it with `func.replace_all_batch_norm_modules_`."
+        )
     running._array[...] = running._array * (1 - momentum) + momentum * value.reshape(running._array.shape)
     if running._counter is not None:
         running._counter.value += 1

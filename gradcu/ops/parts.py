@@ -84,7 +84,7 @@ def _diagonal(xp: Any, x: Any, offset: int, axis1: int, axis2: int) -> Any:
     rest = [d for d in range(x.ndim) if d not in (axis1, axis2)]
     shape = (*(x.shape[d] for d in rest), n)
     strides = (*(x.strides[d] for d in rest), x.strides[axis1] + x.strides[axis2])
-    return xp.lib.stride_tricks.as_strided(corner, shape, strides)
+    return xp.with_strides(corner, shape, strides)
 
 
 def _diagonal_place(xp: Any, x: Any, offset: int, axis1: int, axis2: int, shape: tuple) -> Any:
@@ -199,7 +199,7 @@ def _restride(xp: Any, x: Any, target: tuple, source: tuple) -> Any:
     size, strides, places = *source[:2], source[2]
     for axis, (n, step) in enumerate(zip(size, strides, strict=True)):
         places = places + xp.arange(n).reshape((-1,) + (1,) * (len(size) - axis - 1)) * step
-    xp.add.at(z, xp.broadcast_to(xp.asarray(places), size).reshape(-1), x.reshape(-1))
+    xp.combine_at(z, xp.broadcast_to(xp.asarray(places), size).reshape(-1), x.reshape(-1))
     return xp.copy(xp.strided(z, *target))
 
 
@@ -259,7 +259,7 @@ def _windows(xp: Any, x: Any, axis: int, size: int, step: int) -> Any:
         return x.reshape(1)[:size]
     shape, strides = list(x.shape), list(x.strides)
     shape[axis], strides[axis] = (shape[axis] - size) // step + 1, strides[axis] * step
-    return xp.lib.stride_tricks.as_strided(x, (*shape, size), (*strides, x.strides[axis]))
+    return xp.with_strides(x, (*shape, size), (*strides, x.strides[axis]))
 
 
 def _windows_sum(xp: Any, x: Any, shape: tuple, axis: int, size: int, step: int) -> Any:

@@ -83,6 +83,14 @@ def _source(x: Tensor, generator: Generator | None) -> Any:
     return generator_of(x.device, generator).source
 
 
+def _written(made: Any, values: Any) -> Any:
+    """`made` with the values in it; the values, if they differ between the examples of a vmap and `made` does not."""
+    if backends.innermost(backends.namespaces[type(made)], type(values)) is not backends.namespaces[type(made)]:
+        return values
+    made[...] = values
+    return made
+
+
 def _floating(raw: Any, what: str) -> Any:
     """Raise NotImplementedError for dtypes that hold no fractions."""
     if raw.kind in "biu":
@@ -128,8 +136,8 @@ def _sized(name: str, make: Callable, kernel: str, says: str) -> tuple[Callable,
         made = array_like(input, "empty", f"{name}_like", dtype, device, memory_format)
         _floating(made.dtype, kernel)
         where = backends.namespaces[type(made)].device_of(made)
-        made[...] = make(generator_of(where, generator).source, made.shape, made.dtype)
-        return finish(made, requires_grad, pin_memory)
+        values = make(generator_of(where, generator).source, made.shape, made.dtype)
+        return finish(_written(made, values), requires_grad, pin_memory)
 
     function.__name__ = function.__qualname__ = name
     like.__name__ = like.__qualname__ = f"{name}_like"
@@ -211,8 +219,8 @@ def randint_like(
     made = array_like(input, "empty", "randint_like", dtype, device, memory_format)
     where = backends.namespaces[type(made)].device_of(made)
     low, high = (int(scalar(v, "randint_like", n)) for v, n in ((low or 0, "low"), (high, "high")))
-    made[...] = _integers(generator_of(where, generator).source, low, high, made.shape, made.dtype)
-    return finish(made, requires_grad, pin_memory)
+    values = _integers(generator_of(where, generator).source, low, high, made.shape, made.dtype)
+    return finish(_written(made, values), requires_grad, pin_memory)
 
 
 @expose(method=False)
@@ -262,7 +270,7 @@ def _check_std(std: Any) -> None:
     if isinstance(std, Tensor):
         if std._array.dtype.kind == "c":
             raise RuntimeError("normal expects standard deviation to be non-complex")
-        if not std.is_cuda and (std._array < 0).any():
+        if not std.is_cuda and (backends.elements(std._array) < 0).any():
             raise RuntimeError("normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
@@ -320,7 +328,7 @@ def _probabilities(p: Tensor, kernel: str) -> None:
     """Check probabilities where that costs no wait for a device."""
     _floating(p._array.dtype, kernel)
     a = p._array
-    if not p.is_cuda and a.size and not ((a >= 0) & (a <= 1)).all():
+    if not p.is_cuda and a.size and not backends.elements((a >= 0) & (a <= 1)).all():
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
 
 
@@ -358,7 +366,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Samples of Poisson distributions of the rates in `input`. Raises RuntimeError for negative rates."""
     a = input._array
     _floating(a.dtype, "poisson_cpu")
-    if not input.is_cuda and (a < 0).any():
+    if not input.is_cuda and (backends.elements(a) < 0).any():
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     return poisson_sample.record((input,), (_source(input, generator).poisson(a.astype("float64")),))
 
@@ -401,9 +409,9 @@ def multinomial(
     if n > 1 << 24:
         raise RuntimeError("number of categories cannot exceed 2^24")
     p = p.astype("float64")
-    if not (xp.isfinite(p) & (p >= 0)).all():
+    if not backends.elements(xp.isfinite(p) & (p >= 0)).all():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if not (p.sum(-1) > 0).all():
+    if not backends.elements(p.sum(-1) > 0).all():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     if out is not None and out.dtype is not dtypes.int64:
         raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.type_name}")

@@ -313,7 +313,8 @@ def _quantile(
         at = q._array
     else:
         at = xp.asarray(q, dtype=a.dtype)
-    if not bool((at >= 0).all() & (at <= 1).all()):
+    fractions = backends.elements(at)
+    if not bool((fractions >= 0).all() & (fractions <= 1).all()):
         kind = "values must be" if isinstance(q, Tensor) else "must be"
         raise RuntimeError(
             f"{name}() q {kind} in the range [0, 1]" + ("" if isinstance(q, Tensor) else f" but got {q}")
