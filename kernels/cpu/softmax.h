@@ -21,9 +21,7 @@ static void over(ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner, int threads, Sha
 // out = exp(x - max x), of a row; the result is its sum.
 static inline double exponentials(const T* x, ptrdiff_t n, T* out) {
     const T most = greatest(x, n);
-    #pragma omp simd
-    for (ptrdiff_t k = 0; k < n; k++) out[k] = exp_of(x[k] - most);
-    return sum(n, [=](ptrdiff_t k) { return out[k]; });
+    return sum(n, [=](ptrdiff_t k) { return out[k] = exp_of(x[k] - most); });
 }
 
 // most[j] = max x and total[j] = sum exp(x - max x), of each column.
