@@ -47,6 +47,43 @@ def test_norms_of_gradients_are_clipped(original, limit, order):
         close(got, want)
 
 
+def _large(lib, dtype="f4", count=7):
+    params = [lib.ones(300 + i, dtype=getattr(lib, {"f4": "float32", "f8": "float64"}[dtype])) for i in range(count)]
+    for i, p in enumerate(params):
+        p.grad = lib.tensor(np.random.default_rng(i).standard_normal(len(p)).astype(dtype))
+    return params
+
+
+@pytest.mark.parametrize("limit", [0.5, 1e6])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("kind", ["all different", "stepped", "shared", "infinite", "NaN"])
+def test_large_gradients_are_clipped_together(original, kind, dtype, limit):
+    found = []
+    for lib in (gradcu, original):
+        params = _large(lib, dtype)
+        if kind == "stepped":
+            params[2].grad = lib.tensor(np.arange(2 * len(params[2]), dtype=dtype))[::2]
+        elif kind == "shared":
+            params.append(lib.ones(300, dtype=params[0].dtype))
+            params[-1].grad = params[0].grad
+        elif kind != "all different":
+            params[3].grad[5] = float("inf" if kind == "infinite" else "nan")
+        total = lib.nn.utils.clip_grad_norm_(params, limit)
+        found.append([total, *(p.grad for p in params)])
+    for got, want in zip(*found, strict=True):
+        close(got, want, rtol=1e-6 if dtype == "f4" else 1e-9)
+
+
+def test_clipping_counts_as_a_change(torch):
+    """So that no backward takes the values from before."""
+    params = _large(torch)
+    weight = torch.ones(300, requires_grad=True)
+    product = (weight * params[0].grad).sum()
+    torch.nn.utils.clip_grad_norm_(params, 0.5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.backward()
+
+
 def test_values_of_gradients_are_clipped(torch):
     params = graded(torch)
     torch.nn.utils.clip_grad_value_(params, 1)

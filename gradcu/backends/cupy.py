@@ -14,7 +14,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,7 @@ from ..expr.cuda import elementwise_source
 from . import gpu
 from .gpu import C_TYPES, instance, per_element
 from .gpu.memory import Allocator
-from .lookup import lookup, owner_of
+from .lookup import kernels, lookup, owner_of
 from .native import FLOATING
 
 _INSTALL = 'pip install "gradcu[cuda13]"', 'pip install "gradcu[cuda12]"'
@@ -387,13 +386,6 @@ def _operand(x: Any, batch: tuple[int, ...]) -> tuple[Any, int, int, int]:
 
 
 # --- kernels ---
-
-
-@functools.cache
-def kernels() -> Path:
-    """The folder of CUDA sources: in the package where it is installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    return next(folder for folder in (package / "kernels", package.parent / "kernels") if folder.is_dir())
 
 
 @functools.cache

@@ -1,9 +1,10 @@
-"""What both backends share: names that neither defines itself, and whose memory an array shows."""
+"""What both backends share: names that neither defines itself, whose memory an array shows, where kernels are."""
 
 from __future__ import annotations
 
 import functools
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -37,3 +38,10 @@ def lookup(name: str, library: Any, backend: str) -> Any:
         found = getattr(library, name)
     setattr(module, name, found)
     return found
+
+
+@functools.cache
+def kernels() -> Path:
+    """The folder of sources: in the package where it is installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "kernels", package.parent / "kernels") if folder.is_dir())

@@ -1,5 +1,5 @@
-// Steps of optimizers, over the elements of many tensors in one pass. The formulas are those of gradcu/optim; `sign` is
-// -1 to maximize. p, g, ... are lists of pointers, one for each tensor, and starts[i] is how many elements there are in
+// Steps of optimizers, and the clipping of gradients, over the elements of many tensors in one pass. The formulas are
+// those of gradcu/optim; `sign` is -1 to maximize. p, g, ... are lists of pointers, one for each tensor, and starts[i] is how many elements there are in
 // the tensors before tensor i.
 
 #include "loop.h"
@@ -87,5 +87,26 @@ extern "C" void sgd(
             b[i] = b[i] * keep + grad * share_of_new;
             p[i] -= (nesterov ? grad + b[i] * keep : b[i]) * rate;
         }
+    });
+}
+
+// norms[i] is the root of the sum of squares of tensor i.
+extern "C" void norms(
+    const T* const* gs, const ptrdiff_t* starts, T* norms, ptrdiff_t count, int threads, Share share
+) {
+    parallel(count, threads, share, [=](ptrdiff_t tensor) {
+        const T* g = gs[tensor];
+        norms[tensor] = T(__builtin_sqrt(sum(starts[tensor + 1] - starts[tensor], [=](ptrdiff_t i) { return g[i] * g[i]; })));
+    });
+}
+
+extern "C" void scale(
+    T* const* gs, const ptrdiff_t* starts, ptrdiff_t count, double factor, int threads, Share share
+) {
+    const T by = T(factor);
+    over_tensors(starts, count, threads, share, [=](ptrdiff_t tensor, ptrdiff_t begin, ptrdiff_t end) {
+        T* g = gs[tensor];
+        #pragma omp simd
+        for (ptrdiff_t i = begin; i < end; i++) g[i] *= by;
     });
 }

@@ -14,12 +14,12 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import native, numpy as host
+from ..lookup import kernels
 
 SMALL = 1024  # elements below which NumPy's calls cost less than the way into a kernel
 
@@ -73,15 +73,8 @@ def _library(family: str, dtype: Any) -> ctypes.CDLL | None:
 
 def _text(name: str) -> str:
     """A source, with the headers of its folder in place."""
-    text = (sources() / name).read_text(encoding="utf-8")
+    text = (kernels() / "cpu" / name).read_text(encoding="utf-8")
     return re.sub(r'#include "(.*)"\n', lambda header: _text(header[1]), text)
-
-
-@functools.cache
-def sources() -> Path:
-    """The folder of sources: in the package where it is installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).parents[2]
-    return next(f for f in (package / "kernels" / "cpu", package.parent / "kernels" / "cpu") if f.is_dir())
 
 
 class Loop:

@@ -1,4 +1,4 @@
-"""Steps of optimizers over many tensors in one pass."""
+"""Steps of optimizers, and the clipping of gradients, over many tensors in one pass."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from .. import compiler, cpu
 
 adam, sgd = cpu.Loop("optim", "adam"), cpu.Loop("optim", "sgd")
+_norms, _scale = cpu.Loop("optim", "norms"), cpu.Loop("optim", "scale")
 
 
 class Addresses:
@@ -46,3 +47,23 @@ def worth(loop: cpu.Loop, params: Sequence[Any]) -> bool:
     """Whether arrays are of a dtype and together of a size for which the kernel is worth it, and it can be had."""
     dtype = params[0].dtype if params else None
     return cpu.suitable(dtype) and sum(p.size for p in params) >= cpu.SMALL and loop.function(dtype) is not None
+
+
+def norms(arrays: Sequence[Any]) -> Any:
+    """The 2-norm of each array; None where the kernel is not for them."""
+    found = addresses(arrays, arrays) if worth(_norms, arrays) else None
+    if found is None:
+        return None
+    offsets, out = starts(arrays), np.empty(len(arrays), arrays[0].dtype)
+    _norms(out.dtype, int(offsets[-1]), found, offsets, out, len(arrays))
+    return out
+
+
+def scale(arrays: Sequence[Any], factor: float) -> bool:
+    """Multiply the arrays, all different, in place; False where the kernel is not for them."""
+    found = addresses(arrays, arrays) if worth(_scale, arrays) else None
+    if found is None or len(set(found.tolist())) < len(arrays):
+        return False
+    offsets = starts(arrays)
+    _scale(arrays[0].dtype, int(offsets[-1]), found, offsets, len(arrays), factor)
+    return True

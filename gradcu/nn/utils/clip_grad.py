@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any
 
+from ...backends.cpu import optim
 from ...graph.modes import no_grad
+from ...graph.views import changed
 from ...ops import functions
 from ...ops.creation import zeros
-from ...tensor import Tensor
+from ...tensor import Tensor, from_array
 
 
 def _several(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -34,9 +36,13 @@ def get_total_norm(
     several, norm_type = _several(tensors), float(norm_type)
     if not several:
         return zeros(())
-    device = several[0].device
-    norms = [t.norm(norm_type).to(device) for t in several]
-    total = functions["stack"](norms).norm(norm_type)
+    together = optim.norms([t._array for t in several]) if norm_type == 2 else None
+    if together is None:
+        device = several[0].device
+        norms = functions["stack"]([t.norm(norm_type).to(device) for t in several])
+    else:
+        norms = from_array(together)
+    total = norms.norm(norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -52,9 +58,13 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients of `parameters`, whose norm is `total_norm`, in place so that it is at most `max_norm`."""
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    for p in _several(parameters):
-        if p.grad is not None:
-            p.grad.mul_(scale.to(p.grad.device))
+    grads = [p.grad for p in _several(parameters) if p.grad is not None]
+    if scale.device.type == "cpu" and optim.scale([g._array for g in grads], float(scale)):
+        for g in grads:
+            changed(g, "mul_")
+        return
+    for g in grads:
+        g.mul_(scale.to(g.device))
 
 
 @no_grad()
