@@ -303,11 +303,18 @@ def test_convolutions(formulas, case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_lstm_steps(formulas, dtype):
-    gates, c, after, g_h, g_c = (normal(20, n, dtype=dtype, seed=i) for i, n in enumerate([120, 30, 30, 30, 30]))
-    gates[0, :] = np.resize([np.inf, -np.inf, 200, -200, 0], 120)
-    check(recurrent._step, "recurrent", (gates, c), formulas)
-    check(recurrent._step_back, "recurrent", (gates, c, after, g_h, g_c), formulas)
+@pytest.mark.parametrize("sizes", [(5, 20, 30), (1, 33, 40), (12, 1, 100), (2, 70, 16)])
+def test_lstm(formulas, sizes, dtype):
+    steps, n, size = sizes
+    shapes = (steps, n, 4 * size), (n, size), (n, size), (4 * size, size)
+    x, h, c, w = (normal(*shape, dtype=dtype, seed=i, scale=0.5) for i, shape in enumerate(shapes))
+    x[0, 0] = np.resize([np.inf, -np.inf, 200, -200, 0], 4 * size)
+    out = recurrent._lstm(backends.host, x, h, c, w)
+    g_hs, g_cs = (normal(steps, n, size, dtype=dtype, seed=i) for i in (5, 6))
+    formula, kernel = recurrent._vjp.__wrapped__, importlib.import_module("gradcu.backends.cpu.recurrent").vjp
+    for g in ([g_hs, g_cs, None], [g_hs, None, None]):
+        assert_close(kernel(g, (True,) * 4, h, c, w, out), formula(backends.host, g, (True,) * 4, h, c, w, out))
+    check(recurrent._lstm, "recurrent", (x, h, c, w), formulas)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

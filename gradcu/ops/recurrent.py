@@ -1,6 +1,6 @@
 """Long short-term memory over a whole sequence, as one operation.
 
-Then the gradient of the weight is one product of matrices over all steps, and the arithmetic of a step one loop.
+Then the gradient of the weight is one product of matrices over all steps, and on the CPU all steps are one loop.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def _step_back(xp: Any, gates: Any, before: Any, c: Any, g_h: Any, g_c: Any) -> 
     return xp.concat(parts, 1), g_c * f
 
 
+@compiled("recurrent")
 def _lstm(xp: Any, x: Any, h: Any, c: Any, w: Any) -> tuple[Any, Any, Any]:
     """All h and c, and the gates x + h w^T of all steps."""
     hs, cs, gates = [], [], []
@@ -46,6 +47,7 @@ def _lstm(xp: Any, x: Any, h: Any, c: Any, w: Any) -> tuple[Any, Any, Any]:
     return xp.stack(hs, 0), xp.stack(cs, 0), xp.stack(gates, 0)
 
 
+@compiled("recurrent", by=5)
 def _vjp(xp: Any, g: Any, needs: Any, h: Any, c: Any, w: Any, out: Any) -> tuple[Any, ...]:
     (g_hs, g_cs, g_gates), (hs, cs, gates) = g, out
     steps, g_x = gates.shape[0], []

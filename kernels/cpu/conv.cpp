@@ -10,29 +10,13 @@
 #pragma GCC optimize("fp-contract=fast")
 
 #include "loop.h"
+#include "product.h"
 
 #include <cstring>
 #include <vector>
 
-#if defined(__AVX512F__)
-#define BYTES 64
-static const int ROWS = 8, COLUMNS = 3;
-#elif defined(__AVX__)
-#define BYTES 32
-static const int ROWS = 4, COLUMNS = 3;
-#else
-#define BYTES 16
-static const int ROWS = 4, COLUMNS = 3;
-#endif
-
-typedef T V __attribute__((vector_size(BYTES)));
-typedef T Unaligned __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
-static const ptrdiff_t WIDTH = BYTES / sizeof(T), STEP = COLUMNS * WIDTH;
-
 static const ptrdiff_t CHANNELS = 16;  // at a time, of which some rows should stay in the cache
 static const ptrdiff_t PLACES = 512;   // at a time, of which ROWS rows should
-
-static inline V load(const T* x) { return *(const Unaligned*)x; }
 
 struct Shape {
     ptrdiff_t n, channels, outputs, groups;     // channels and outputs of one group
@@ -76,36 +60,6 @@ static std::vector<V> laid_out(
     return memory;
 }
 
-// to[r, l] += sum over c, e of w[r, c, e] x[c, l + offset(e)] for `rows` rows and STEP places.
-template <int rows> static void product(
-    const T* x, const T* w, ptrdiff_t w_row, T* to, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t volume,
-    const ptrdiff_t* offset, ptrdiff_t count
-) {
-    V total[rows][COLUMNS];
-    #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-        #pragma GCC unroll 8
-        for (int j = 0; j < COLUMNS; j++) total[r][j] = load(to + r * width + j * WIDTH);
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        for (ptrdiff_t e = 0; e < count; e++) {
-            const T* from = x + c * volume + offset[e];
-            V seen[COLUMNS];
-            #pragma GCC unroll 8
-            for (int j = 0; j < COLUMNS; j++) seen[j] = load(from + j * WIDTH);
-            #pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) {
-                const T factor = w[r * w_row + c * count + e];
-                #pragma GCC unroll 8
-                for (int j = 0; j < COLUMNS; j++) total[r][j] += factor * seen[j];
-            }
-        }
-    }
-    #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-        #pragma GCC unroll 8
-        for (int j = 0; j < COLUMNS; j++) *(Unaligned*)(to + r * width + j * WIDTH) = total[r][j];
-}
-
 extern "C" void convolve(
     const T* x, const T* w, const T* bias, T* out, const Shape* shape, int threads, Share share
 ) {
@@ -121,15 +75,14 @@ extern "C" void convolve(
         const T* from = padded + (sample * all + group * s.channels) * volume;
         std::vector<T> sums(rows * width);
         for (ptrdiff_t r = 0; r < rows;) {
-            const ptrdiff_t left = rows - r;
+            const Tile tile = tile_of(rows - r);
             const ptrdiff_t w_row = s.channels * count;
             T* to = sums.data() + r * width;
-            auto run = left >= 8 ? product<8> : left >= 4 ? product<4> : left >= 2 ? product<2> : product<1>;
             for (ptrdiff_t c = 0; c < s.channels; c += CHANNELS)
                 for (ptrdiff_t l = 0; l < s.length(); l += STEP)
-                    run(from + c * volume + l, w + (output + r) * w_row + c * count, w_row, to + l, width,
-                        lesser(CHANNELS, s.channels - c), volume, offset, count);
-            r += left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+                    tile.run(from + c * volume + l, w + (output + r) * w_row + c * count, w_row, to + l, width,
+                             lesser(CHANNELS, s.channels - c), volume, offset, count);
+            r += tile.rows;
         }
         for (ptrdiff_t r = 0; r < rows; r++) {
             const T shift = bias ? bias[output + r] : T(0);

@@ -34,8 +34,8 @@ _CUPY = f"{_BACKENDS}.cupy"  # which is imported when a CUDA device is first use
 def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
     """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel: here, in `gpu`, or both.
 
-    The argument at the position `by`, an array or a list that starts with one, says where it is computed, and on the
-    CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well.
+    The argument at the position `by`, an array, or a list or tuple that starts with one, says where it is computed, and
+    on the CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well.
     """
 
     def decorate(formula: Callable) -> Callable:
@@ -48,7 +48,7 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
         @functools.wraps(formula)
         def run(xp: Any, *args: Any) -> Any:
             first = args[by]
-            if type(first) is list:
+            if type(first) in (list, tuple):
                 first = first[0]
             kind, result = type(first), None
             if kind is _ndarray:
