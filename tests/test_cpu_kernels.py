@@ -170,6 +170,13 @@ def test_norms(formulas, case, center, dtype):
             check(norm._vjp, "norm", ([g, None, None], needs, x, w, b.shape, axes, affine, center, rest), formulas)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(), (7,), (9, 11)])
+def test_norm_by_known_statistics(formulas, size, dtype):
+    w, b = normal(13, dtype=dtype, seed=1), normal(13, dtype=dtype, seed=2)
+    check(norm._rescale, "norm", (normal(90, 13, *size, dtype=dtype), w, b, (1, 13, *(1,) * len(size))), formulas)
+
+
 def test_empty_and_scalar_inputs_are_left_to_formulas():
     for shape in ((0, 5000), (5000, 0), ()):
         x = gradcu.zeros(shape, requires_grad=True)

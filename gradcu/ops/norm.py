@@ -100,6 +100,33 @@ group_normal = _primitive("group_normal", "NativeGroupNormBackward0")
 rms_normal = _primitive("rms_normal", "FusedRmsNormBackward0")
 
 
+@compiled("norm")
+def _rescale(xp: Any, x: Any, w: Any, b: Any, affine: Dims) -> Any:
+    """Each channel by a factor, and shifted: normalisation by statistics that are known."""
+    return x * w.reshape(affine) + b.reshape(affine)
+
+
+def _over_channels(xp: Any, x: Any, affine: Dims) -> Any:
+    return xp.sum(x, axis=tuple(i for i, n in enumerate(affine) if i != 1))
+
+
+rescale = Primitive(
+    "rescale",
+    _rescale,
+    {
+        "x": lambda xp, g, w, affine: g * xp.reshape(w, affine),
+        "w": lambda xp, g, x, affine: _over_channels(xp, g * x, affine),
+        "b": lambda xp, g, affine: _over_channels(xp, g, affine),
+    },
+    inputs=3,
+    node="NativeBatchNormBackward0",
+    samples=lambda make: [
+        (make(2, 3, 4), make(3), make(3), (1, 3, 1)),
+        (make(4, 3), make(3), make(3), (1, 3)),
+    ],
+)
+
+
 def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
     """Half precision is normalised in float32: the tensors, and the dtype to go back to (None: as they are)."""
     first = tensors[0]
@@ -251,9 +278,7 @@ def native_batch_norm(
         if w is not None:
             scale = scale * w
         shift = -running_mean.to(x.dtype) * scale
-        if b is not None:
-            shift = shift + b
-        out = x * scale.reshape(affine) + shift.reshape(affine)
+        out = rescale.record((x, scale, shift if b is None else shift + b), (affine,))
         empty = functions["empty"](0, dtype=x.dtype, device=x.device)
         return (out if dtype is None else out.to(dtype)), empty, empty
     axes = (0, *range(2, x.ndim))

@@ -10,6 +10,7 @@
 // `batch_*`: x is (n, channels, size), its means are over n and size, w and b are (channels). A channel is one task, or
 // where size is 1 WIDTH neighbouring channels are.
 // Gradients that are null are not wanted.
+// `rescale`: out = x w + b, over the same sizes as `batch_*`, where the statistics are known.
 
 #include "loop.h"
 
@@ -229,6 +230,25 @@ extern "C" void batch_backward(
             #pragma omp simd
             for (ptrdiff_t j = 0; j < width; j++)
                 to[j] = (given[j] * factor[j] - (row[j] - m[j]) * s[j] * along[j] - shift[j]) * s[j];
+        }
+    });
+}
+
+extern "C" void rescale(
+    const T* x, const T* w, const T* b, T* out, ptrdiff_t n, ptrdiff_t channels, ptrdiff_t size, int threads,
+    Share share
+) {
+    parallel(n, threads, share, [=](ptrdiff_t sample) {
+        const ptrdiff_t first = sample * channels * size;
+        if (size == 1) {
+            #pragma omp simd
+            for (ptrdiff_t c = 0; c < channels; c++) out[first + c] = x[first + c] * w[c] + b[c];
+            return;
+        }
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            const T factor = w[c], shift = b[c];
+            #pragma omp simd
+            for (ptrdiff_t i = first + c * size; i < first + (c + 1) * size; i++) out[i] = x[i] * factor + shift;
         }
     });
 }

@@ -12,6 +12,7 @@ from . import Loop, contiguous
 
 _group, _group_backward = Loop("norm", "group_forward"), Loop("norm", "group_backward")
 _batch, _batch_backward = Loop("norm", "batch_forward"), Loop("norm", "batch_backward")
+_rescale = Loop("norm", "rescale")
 
 
 @functools.lru_cache(256)
@@ -85,3 +86,14 @@ def vjp(
     else:
         done = _group_backward(dtype, x.size, *given, x_grad, w_grad, b_grad, *sizes, int(center))
     return (x_grad, w_grad, b_grad) if done else None
+
+
+def rescale(x: Any, w: Any, b: Any, affine: tuple[int, ...]) -> Any:
+    """x w + b, with one element of w and b for each channel."""
+    dtype = x.dtype
+    given = [contiguous(a, dtype) for a in (x, w, b)]
+    if any(a is None for a in given):
+        return None
+    out = np.empty(x.shape, dtype)
+    sizes = x.shape[0], x.shape[1], math.prod(x.shape[2:])
+    return out if _rescale(dtype, x.size, *given, out, *sizes) else None
