@@ -15,9 +15,12 @@ from typing import Any
 from .. import backends, dtypes
 from ..backends import native
 from ..graph.engine import sum_to, walk
+from ..graph.errors import stale
 from ..graph.modes import state
-from ..graph.node import Node, Output
+from ..graph.node import Node, Output, by_array, by_hand, make
+from ..graph.op import saved_version
 from ..graph.recorded import namespace
+from ..graph.saved import local
 from ..graph.views import View, replay
 from ..graph.written import parameters
 from ..tensor import Tensor, edge_of, from_array, version_of
@@ -64,7 +67,9 @@ class Tangent:
         several = result if isinstance(result, tuple) else (result,)
         if not any(several[i]._array.dtype.kind in "fcV" for i in op.differentiable or range(len(several))):
             return result
-        found = _tangents(op, primals, tangents, attributes, several)
+        found = _deferred(op, primals, tangents, attributes, several)
+        if found is None:
+            found = _tangents(op, primals, tangents, attributes, several)
         made = [None if t is None else Tangent(t, state.level) for t in found]
         _remember(tensors, primals, several, made)
         given = tuple(r if t is None else t.give_to(r) for r, t in zip(several, made, strict=True))
@@ -205,6 +210,76 @@ def _with_values(op: Any, formula: Callable, skipped: int) -> Callable:
     large = f"lambda g, arrays, attributes, out: (kernel(g, {names}) or (f(xp, g, {names}),))[0]"
     quick, compiled = eval(computed, scope), eval(large, scope)
     return lambda g, *values: (quick if g.size < native.SMALL else compiled)(g, *values)
+
+
+# --- where it is: on raw arrays at first, too ---
+
+
+class DeferredBackward(Node):
+    """The history of a tangent that was computed on raw arrays: what it comes from is recorded when it is walked."""
+
+    __slots__ = ("attributes", "op")
+    op: Any
+    attributes: tuple
+    releases = True
+    raw0, guarded = staticmethod(by_array), staticmethod(by_hand)
+
+    @staticmethod
+    def raw(node: DeferredBackward, g: Any, xp: Any) -> list[Any]:
+        return node.pull(g, False)
+
+    @staticmethod
+    def recorded(node: DeferredBackward, g: Any, xp: Any) -> list[Any]:
+        return node.pull(g, True)
+
+    def pull(self, g: Any, create: bool) -> list[Any]:
+        """The gradients of the primals and tangents, by the operations that compute the tangent from them."""
+        from ..ops.index import alias
+
+        if type(self.saved) is not tuple or self.version != _versions(self.saved):
+            raise stale(self)
+        before, state.grad = state.grad, True
+        try:
+            own = [t if e is None else alias.record((t,), (...,)) for t, e in zip(self.saved, self.edges, strict=True)]
+            primals, tangents = own[: len(own) // 2], own[len(own) // 2 :]
+            result = self.op.record(primals, self.attributes)
+            (made,) = _tangents(self.op, primals, tangents, self.attributes, (result,))
+        finally:
+            state.grad = before
+        grads: list[Any] = [None] * len(own)
+        start = None if made is None else edge_of(made)
+        if start is not None:
+            places = [i for i, e in enumerate(self.edges) if e is not None]
+            ends = [edge_of(own[i]) for i in places]
+            found = walk([start], [g], retain=True, create=create, captures=ends)
+            for i, one in zip(places, found, strict=True):
+                grads[i] = one
+        return grads
+
+
+def _versions(saved: Sequence[Any]) -> int:
+    return sum(saved_version(t._counter) for t in saved if isinstance(t, Tensor))
+
+
+def _deferred(op: Any, primals: list, tangents: list, attributes: tuple, results: tuple) -> list[Tensor | None] | None:
+    """The tangent of the result of one recorded call; None where it is to be made in the general way."""
+    push, out = _pushes.get(op), results[0]._array
+    if push is None or local.hooks or not state.grad or out.dtype.kind != "f":
+        return None
+    saved = (*primals, *tangents)
+    edges = tuple(edge_of(t) if isinstance(t, Tensor) else None for t in saved)
+    tensors = [t for t in saved if isinstance(t, Tensor)]
+    if all(e is None for e in edges) or any(
+        type(t._array) is not _ndarray or t.dtype is not results[0].dtype for t in tensors
+    ):
+        return None
+    arrays = [t._array if isinstance(t, Tensor) else t for t in primals]
+    value = push([None if t is None else t._array for t in tangents], arrays, attributes, out)
+    if value is None:
+        return None
+    node = make(DeferredBackward, edges, saved, None, _versions(saved))
+    node.op, node.attributes = op, attributes
+    return [from_array(value, node, True)]
 
 
 # --- in general ---
