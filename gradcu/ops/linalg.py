@@ -176,8 +176,9 @@ def _added(name: str, factors: tuple[str, str], product: Any, vjp_y: Any, vjp_z:
     def forward(xp: Any, x: Any, y: Any, z: Any, beta: Any, alpha: Any) -> Any:
         if y.itemsize > 2 or y.dtype.kind not in "fV" or xp is not backends.host:
             return _combined(xp, x, product(xp, y, z), beta, alpha)
-        wide = [xp.astype(a, xp.float32) for a in (x, y, z)]  # no BLAS has half precision; so it is rounded once
-        return xp.astype(_combined(xp, wide[0], product(xp, *wide[1:]), beta, alpha), y.dtype)
+        wide = product(xp, xp.astype(y, xp.float32), xp.astype(z, xp.float32))  # no BLAS has half precision
+        x = xp.astype(x, xp.float64)  # so that `beta * x` is exact and added with one rounding, as by PyTorch
+        return xp.astype(_combined(xp, x, wide, xp.float32(beta), alpha), y.dtype)
 
     return Primitive(
         name,
