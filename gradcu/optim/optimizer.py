@@ -6,8 +6,8 @@ import copy
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from .. import backends, dtypes
 from ..graph.hooks import Handle
@@ -15,6 +15,9 @@ from ..graph.modes import enable_grad, no_grad
 from ..graph.views import changed
 from ..nn.module import clear_grad, typename
 from ..tensor import Tensor, from_array
+
+#: what optimizers take: tensors, parameter groups, or tensors with names
+ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 class _Required:
