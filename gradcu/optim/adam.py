@@ -92,3 +92,8 @@ class Adam(Optimizer):
             -1.0 if group["maximize"] else 1.0,
         )  # fmt: skip
         return True
+
+    def _row_slots(self, group: dict[str, Any]) -> dict[str, float]:
+        raise RuntimeError(
+            f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam instead"
+        )
