@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import backends
 from ..backends.cpu import compiled
+from ..graph.modes import state
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, namespaces
@@ -314,9 +315,9 @@ def _check(name: str, d: int, input: Tensor, weight: Tensor, bias: Tensor | None
         )
     if weight.ndim != d + 2:
         raise RuntimeError(f"{name}: expected a weight of {d + 2} dimensions, but got one of size {list(weight.shape)}")
-    if input.dtype is not weight.dtype:
+    if input.dtype is not weight.dtype and not state.autocast:
         raise RuntimeError(f"expected scalar type {_scalar(input)} but found {_scalar(weight)}")
-    if bias is not None and bias.dtype is not input.dtype:
+    if bias is not None and bias.dtype is not input.dtype and not state.autocast:
         raise RuntimeError(
             f"Input type ({_scalar(input).lower()}) and bias type ({_scalar(bias).lower()}) should be the same"
         )
