@@ -47,6 +47,7 @@ def wide(array):
     ids=["rows", "elements", "columns", "mask", "slices", "one-element", "empty", "number"],
 )
 def test_combine_at_repeats_where_an_index_is_repeated(xp, dtype, shape, index):
+    assert all(ns.all(ns.ones(1)) for ns in (xp, backends.host))  # looked up once, it may not hide Python's `all`
     x, values = small(shape, dtype), small(np.empty(shape)[index].shape, dtype)
     on_device = tuple(xp.asarray(i) if isinstance(i, np.ndarray) else i for i in index)
     for by in ("add", "multiply", "maximum", "minimum"):
