@@ -17,7 +17,7 @@ _NARROW = frozenset(
     recurrence""".split()
 )
 #: those that also do on CUDA
-_NARROW_ON_CUDA = _NARROW | {"addmv", "addr", "mv", "prelu"}
+_NARROW_ON_CUDA = _NARROW | {"addmv", "addr", "gru", "mv", "prelu"}
 #: what half precision is too coarse for: float32 (losses of other kinds convert in `loss.operands`)
 _WIDE = frozenset(["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "mse_loss", "nll"])
 _WIDE_ON_CUDA = _WIDE | frozenset(
