@@ -153,6 +153,7 @@ def gru(x, h, state):
     return ((1 - z) * m + z * state,)
 
 
+@pytest.mark.usefixtures("orders")
 @every_dtype
 def test_lstm(xp, dtype):
     gates, gates64 = some(dtype, 3, 20)
@@ -166,6 +167,7 @@ def test_lstm(xp, dtype):
         close(a, b, dtype, 1e5 if dtype == "float64" else 8)
 
 
+@pytest.mark.usefixtures("orders")
 @every_dtype
 def test_gru(xp, dtype):
     (x, x64), (h, h64) = some(dtype, 3, 15), some(dtype, 3, 15)

@@ -31,6 +31,7 @@ def wide(array):
     return array.astype("c16" if array.dtype.kind == "c" else "f8")
 
 
+@pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("dtype", DTYPES + INTEGERS)
 @pytest.mark.parametrize(
     ("shape", "index"),

@@ -8,6 +8,7 @@ from gradcu import backends
 from gradcu.backends.gpu import optim
 from tests.cuda.test_lines import DTYPES, close, every_dtype, raw
 
+pytestmark = pytest.mark.usefixtures("orders")
 SHAPES = [(3,), (5, 7), (4097,), (2, 2, 2), (9000,)]
 RNG = np.random.default_rng(0)
 
