@@ -2,6 +2,7 @@
 
 import importlib
 
+import numpy as np
 import pytest
 
 
@@ -108,8 +109,53 @@ def test_custom_function_in_autocast(torch):
     assert x.grad.item() == 2
 
 
-def test_gradcu_keeps_the_dtype_in_autocast():
-    import gradcu as torch
+AUTOCAST = """m @ m|m @ b|b @ m|m.double() @ m.double()|F.linear(m, b, m[0])|F.linear(b, m, b[0])|torch.addmm(m, b, m)
+torch.bmm(b[None], m[None])|torch.baddbmm(m[None], b[None], m[None])|torch.addbmm(b, m[None], m[None])
+torch.einsum("ij,jk->ik", m, m)|F.conv2d(x, w)|F.conv2d(x.bfloat16(), w, m[0])|F.conv_transpose2d(x, w)|m + b|b.exp()
+F.scaled_dot_product_attention(m[None], b[None], m[None])|b.softmax(1)|F.layer_norm(b, (4,), m[0], m[0])
+b.sum()|b.mean(0)
+F.gelu(b)|F.cross_entropy(b, i)|F.nll_loss(b, i)|F.mse_loss(b, b)|F.mse_loss(b, m)
+F.smooth_l1_loss(b, b)|F.l1_loss(b, b)
+F.binary_cross_entropy_with_logits(b, b)|torch.cat([b, m])|torch.stack([b, m])|m[0].dot(m[0])|m.mv(m[0])
+torch.nn.Linear(4, 4)(m)|torch.nn.LSTM(4, 4)(m)[0]"""
 
+
+@pytest.mark.parametrize("line", AUTOCAST.replace("\n", "|").split("|"))
+def test_autocast_chooses_pytorchs_dtype(original, line):
+    found = []
+    for torch in (importlib.import_module("gradcu"), original):
+        m = torch.arange(16.0).reshape(4, 4) / 16
+        names = {"torch": torch, "F": torch.nn.functional, "m": m, "b": m.bfloat16(), "i": torch.tensor([0, 1, 2, 3])}
+        names |= {"x": torch.ones(1, 4, 3, 3), "w": torch.ones(4, 4, 2, 2)}
+        with torch.autocast("cpu"):
+            result = eval(line, names)
+        found.append((str(result.dtype).rpartition(".")[2], result.detach().float().numpy()))
+    (dtype, values), (expected, others) = found
+    assert dtype == expected
+    if "torch.nn." not in line:  # which draw weights of their own
+        np.testing.assert_allclose(values, others, rtol=0.02)
+
+
+def test_autocast_trains_parameters_in_their_own_dtype(torch):
+    w = torch.ones(2, 2, requires_grad=True)
     with torch.autocast("cpu"):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+        first, second = w @ w, torch.mm(w, w)
+    assert first.grad_fn.next_functions[0][0] is second.grad_fn.next_functions[1][0]  # converted once
+    (first + second).sum().backward()
+    assert w.grad.dtype is torch.float32
+    assert w.grad.tolist() == [[8, 8], [8, 8]]
+
+
+def test_autocast_ends_and_nests(torch):
+    m = torch.ones(2, 2)
+    with torch.autocast("cpu", dtype=torch.float16):
+        with torch.autocast("cpu", enabled=False):
+            assert (m @ m).dtype is torch.float32
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert (m @ m).dtype is torch.bfloat16
+        assert (m @ m).dtype is torch.float16
+    assert (m @ m).dtype is torch.float32
+    with pytest.raises(RuntimeError, match="same dtype"), torch.autocast("cpu"):
+        m @ m.double()
+    with pytest.raises(RuntimeError, match="same dtype"):
+        m @ m.bfloat16()

@@ -151,6 +151,12 @@ def test_half_precision_is_added_up_in_float32(dtype):
     assert (x @ x.T).dtype is kind
 
 
+def test_addmm_of_half_precision_adds_with_one_rounding():
+    x, y = (gradcu.tensor([[n]], dtype=gradcu.bfloat16) for n in (55, 3))
+    # float32(-4.7) * 55 + 9 = -249.4999971 comes before the tie at -249.5, to which the rounded product would lead
+    assert gradcu.addmm(x, y, y, beta=-4.7).item() == -249.0
+
+
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [

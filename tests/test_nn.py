@@ -232,6 +232,20 @@ def test_sparse_zeroes_its_part_of_each_column(torch):
     assert (w == 0).sum(0).tolist() == [3, 3, 3, 3]
 
 
+def test_neighbouring_channels_by_the_formula():
+    x = gradcu.arange(2.0 * 5 * 3).reshape(2, 5, 3, 1)
+    assert gradcu.nn.CrossMapLRN2d(3, alpha=0.5)(x).equal(gradcu.nn.LocalResponseNorm(3, alpha=0.5)(x))
+    with pytest.raises(ValueError, match="Expected input to be 4D, got 3D"):
+        gradcu.nn.CrossMapLRN2d(3)(x[0])
+
+
+def test_losses_of_images_have_a_deprecated_name(torch):
+    logits, target = torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.int64)
+    with pytest.warns(FutureWarning, match="NLLLoss2d"):
+        loss = torch.nn.NLLLoss2d()
+    assert loss(logits, target).item() == 0
+
+
 # --- what a module holds ---
 
 

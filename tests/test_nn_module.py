@@ -290,6 +290,28 @@ def test_modules_are_imported_by_their_paths(torch, name):
         assert getattr(module, member) is getattr(torch.nn, member, getattr(module, member))
 
 
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("optim.adam", ["Adam"]),
+        ("optim.adamw", ["AdamW"]),
+        ("optim.sgd", ["SGD"]),
+        ("optim.optimizer", ["Optimizer", "required", "ParamsT"]),
+        ("nn.common_types", ["_size_2_t", "_ratio_any_t", "_maybe_indices_t"]),
+        ("nn.parallel", ["DataParallel", "DistributedDataParallel", "data_parallel"]),
+        ("utils.data.dataloader", ["DataLoader"]),
+    ],
+)
+def test_scripts_import_by_these_paths(torch, path, names):
+    module = importlib.import_module(f"{torch.__name__}.{path}")
+    assert all(hasattr(module, name) for name in names)
+
+
+def test_modules_of_several_processes_are_refused():
+    with pytest.raises(RuntimeError, match="one process"):
+        gradcu.nn.parallel.DistributedDataParallel(gradcu.nn.Linear(1, 1))
+
+
 def test_numbers_become_tuples(torch):
     utils = importlib.import_module(f"{torch.__name__}.nn.modules.utils")
     assert (utils._pair(3), utils._triple([1, 2, 3]), utils._ntuple(5)(0)) == ((3, 3), (1, 2, 3), (0,) * 5)

@@ -198,6 +198,18 @@ def test_spectral_norm_trains_as_pytorchs(original, old, kind):
         close(got, want, rtol=1e-7)
 
 
+def test_spectral_norm_reads_its_oldest_states(torch):
+    weight, bias = torch.tensor([[2.0, 1.0], [0.5, 3.0], [1.0, 1.0]]), torch.zeros(3)
+    u, scale, v = torch.linalg.svd(weight)
+    old = {"weight_orig": weight, "weight": weight / scale[0], "weight_u": u[:, 0], "bias": bias}
+    layer = torch.nn.utils.spectral_norm(torch.nn.Linear(2, 3))
+    layer.load_state_dict(dict(old))
+    np.testing.assert_allclose(layer.weight_v.numpy(), v[0].numpy(), rtol=1e-5)
+    del old["weight_u"]
+    with pytest.raises(RuntimeError, match="weight_u"):
+        layer.load_state_dict(old)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
 def test_normalized_weights_become_ordinary_ones_again(torch, name):

@@ -1,6 +1,7 @@
 """Schedules of learning rates, averages of models, and the hooks of optimizers, as PyTorch has them."""
 
 import copy
+import functools
 import importlib
 import warnings
 
@@ -197,6 +198,24 @@ def test_the_wrong_order_of_steps_is_warned_of(torch):
         schedule.get_lr()
     with pytest.warns(UserWarning, match="The epoch parameter in `scheduler.step"):
         schedule.step(3)
+
+
+def test_a_step_that_was_replaced_is_warned_of(torch):
+    optimizer = optimizer_of(torch)
+    schedule = schedules(torch).StepLR(optimizer, 2)
+    step = optimizer.step
+    optimizer.step = lambda: step()
+    optimizer.step()
+    with pytest.warns(UserWarning, match=r"`optimizer.step\(\)` has been overridden after"):
+        schedule.step()
+
+
+def test_a_step_that_was_wrapped_is_not_warned_of(torch):
+    optimizer = optimizer_of(torch)
+    schedule = schedules(torch).StepLR(optimizer, 2)
+    optimizer.step = functools.wraps(optimizer.step)(lambda step=optimizer.step: step())
+    optimizer.step()
+    schedule.step()
 
 
 def test_own_schedules_define_get_lr(torch):

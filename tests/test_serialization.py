@@ -141,6 +141,43 @@ def test_lazy_conjugates_come_back(carried):
     assert y.resolve_neg().tolist() == [-2]
 
 
+SPARSE = {
+    "as given": lambda a: a,
+    "coalesced": lambda a: a.coalesce(),
+    "hybrid": lambda a: a.to_dense().to_sparse(1),
+    "CSR": lambda a: a.coalesce().to_sparse_csr(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("kind", SPARSE)
+def test_sparse_tensors_come_back(carried, kind):
+    def make(lib):
+        places = lib.tensor([[0, 1, 0], [2, 0, 2]])
+        return SPARSE[kind](lib.sparse_coo_tensor(places, lib.tensor([3.0, 4.0, 5.0]), (2, 3)))
+
+    x = carried(make, legacy=False)
+    assert x.to_dense().tolist() == [[0, 0, 8], [4, 0, 0]]
+    assert str(x.layout).endswith("csr" if kind == "CSR" else "coo")
+    assert kind == "CSR" or x.is_coalesced() is (kind != "as given")
+
+
+def test_sparse_tensors_that_contradict_themselves_are_refused():
+    values, places = gradcu.ones(2), gradcu.tensor([[0, 5], [1, 1]])
+    for size, coalesced, message in [
+        ((6, 1), False, "size is inconsistent with indices"),
+        ((-6, 2), False, "cannot be"),
+        ((2,), False, "number of dimensions"),
+        ((6, 2), True, "said to be coalesced"),
+    ]:
+        claimed = gradcu.sparse.SparseTensor(places.flip(1), values, (6, 2), coalesced)
+        claimed._size = size
+        with pytest.raises(RuntimeError, match=message):
+            gradcu.load(saved(gradcu, claimed))
+    with pytest.raises(RuntimeError, match=r"before PyTorch 1\.6"):
+        gradcu.load(saved(gradcu, gradcu.eye(2).to_sparse(), _use_new_zipfile_serialization=False))
+
+
 def test_lazy_conjugates_in_the_old_format_are_refused(original):
     file = saved(original, original.tensor([1 + 2j]).conj(), _use_new_zipfile_serialization=False)
     with pytest.raises(RuntimeError, match=r"save x\.resolve_conj\(\) in its place"):

@@ -224,3 +224,93 @@ def test_in_modules(torch):
     assert graph(torch.ones(2, 3, dtype=torch.float64)).shape == (2, 2)
     assert copy.deepcopy(graph).to("cpu").adjacency.to_dense().tolist() == graph.adjacency.to_dense().tolist()
     assert graph.adjacency.detach().clone().to(torch.float32).dtype is torch.float32
+
+
+# --- sparse gradients ---
+
+
+def table(torch, **settings):
+    layer = torch.nn.Embedding(5, 2, sparse=True, **settings)
+    layer.weight.data = torch.arange(10.0).reshape(5, 2) / 4
+    return layer
+
+
+USED = [[1, 3], [3, 0]]
+LOSSES = {
+    "rows": lambda t, layer, i: layer(i).exp().sum(),
+    "rows twice": lambda t, layer, i: layer(i).sum() + layer(i[0]).exp().sum(),
+    "rows before dense ones": lambda t, layer, i: (layer.weight * 3).sum() + layer(i).sum() + layer.weight.exp().sum(),
+    "rows after dense ones": lambda t, layer, i: layer(i).sum() + (layer.weight * 3).sum() + layer.weight.exp().sum(),
+    "in bags": lambda t, layer, i: t.nn.functional.embedding_bag(i, layer.weight, sparse=True).exp().sum(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_embeddings_have_sparse_gradients(original, loss):
+    found = []
+    for t in (gradcu, original):
+        layer = table(t)
+        for _ in range(2):  # the second is added to the first
+            LOSSES[loss](t, layer, t.tensor(USED)).backward()
+        found.append((layer.weight.grad.is_sparse, layer.weight.grad.to_dense().numpy()))
+    assert found[0][0] is found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-6)
+
+
+def test_sparse_gradients_by_grad_and_by_hooks(torch):
+    layer, seen = table(torch, padding_idx=1), []
+    layer.weight.register_hook(lambda g: seen.append(g.is_sparse) or g * 2)
+    layer(torch.tensor(USED)).sum().backward()
+    assert layer.weight.grad.to_dense()[:, 0].tolist() == [2, 0, 0, 4, 0]
+    (g,) = torch.autograd.grad((layer(torch.tensor(USED)) ** 2).sum(), layer.weight, create_graph=True)
+    assert seen == [True, True]
+    (g.to_dense().sum() / 2).backward()
+    assert layer.weight.grad.to_dense()[:, 0].tolist() == [6, 0, 0, 12, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("SGD", {"lr": 0.1, "maximize": True}),
+        ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+        ("SparseAdam", {"lr": 0.1}),
+    ],
+)
+def test_optimizers_step_rows(original, name, settings):
+    found = []
+    for t in (gradcu, original):
+        layer = table(t)
+        optimizer = getattr(t.optim, name)(layer.parameters(), **settings)
+        for i in (USED, USED, USED[0]):
+            optimizer.zero_grad()
+            (layer(t.tensor(i)) ** 2).sum().backward()
+            optimizer.step()
+        found.append((layer.weight.data, optimizer.state_dict()["state"]))
+    np.testing.assert_allclose(*(weight.numpy() for weight, _ in found), rtol=1e-6)
+    mine, theirs = (state.get(0, {}) for _, state in found)
+    assert mine.keys() == theirs.keys()
+    for key, value in mine.items():
+        np.testing.assert_allclose(np.asarray(value), np.asarray(theirs[key]), rtol=1e-6)
+
+
+def test_what_takes_no_sparse_gradients_says_so(torch):
+    layer = table(torch)
+    layer(torch.tensor(USED)).sum().backward()
+    for make, message in [
+        (lambda p: torch.optim.Adam(p), "does not support sparse gradients, please consider SparseAdam"),
+        (lambda p: torch.optim.RMSprop(p), "RMSprop does not support sparse gradients"),
+        (lambda p: torch.optim.Adagrad(p, weight_decay=0.1), "weight_decay option is not compatible with sparse"),
+    ]:
+        with pytest.raises(RuntimeError, match=message):
+            make(layer.parameters()).step()
+    dense = torch.ones(2, requires_grad=True)
+    dense.sum().backward()
+    with pytest.raises(RuntimeError, match="SparseAdam does not support dense gradients"):
+        torch.optim.SparseAdam([dense]).step()
+    with pytest.raises(ValueError, match="max mode does not support sparse"):
+        torch.nn.functional.embedding_bag(torch.tensor(USED), layer.weight, mode="max", sparse=True)
+
+
+def test_sparse_gradients_are_of_leaves():
+    with pytest.raises(RuntimeError, match="Pass sparse=False"):
+        gradcu.nn.functional.embedding(gradcu.tensor(USED), table(gradcu).weight * 2, sparse=True)

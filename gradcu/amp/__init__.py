@@ -1,4 +1,4 @@
-"""`gradcu.amp`: what mixed-precision scripts call. `autocast` keeps every operation at its inputs' precision here."""
+"""`gradcu.amp`: training in mixed precision."""
 
 from .autocast_mode import (
     autocast as autocast,

@@ -1,12 +1,15 @@
-"""`autocast` and its kin: the state that scripts set and ask for. No operation is cast by it."""
+"""`autocast` and its kin: blocks in which products are computed in half precision."""
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
+from ..graph.modes import state
+from ..ops.autocast import Casting
 from ..tensor import Tensor
 
 __all__ = [
@@ -18,26 +21,27 @@ __all__ = [
     "is_autocast_enabled",
 ]
 
-_enabled = {"cpu": False, "cuda": False}
 _dtypes = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
 
 
 def _device_type(device_type: str, where: str) -> str:
-    if device_type not in _enabled:
+    if device_type not in _dtypes:
         raise RuntimeError(f"{where}: unsupported autocast device_type '{device_type}', expected 'cpu' or 'cuda'")
     return device_type
 
 
 class autocast:
-    """A block, or the calls of a decorated function, in which PyTorch computes in a narrower dtype.
+    """A block, or the calls of a decorated function, in which operations choose the dtype that they compute in.
 
-    Here operations keep the dtype of their inputs, which is never less precise; the state is kept for those who ask
-    with `is_autocast_enabled`. Raises RuntimeError for other devices than "cpu" and "cuda".
+    Products of matrices and convolutions convert float operands to `dtype` (bfloat16 on the CPU, float16 on CUDA),
+    losses and what else half precision is too coarse for to float32, others take what they get; float64 stays
+    (`gradcu.ops.autocast` lists them). Parameters keep their dtype, and so do their gradients. On the CPU this saves
+    memory, not time. Raises RuntimeError for other devices than "cpu" and "cuda".
 
     >>> with autocast("cpu"):
     ...     y = ones(2, 2) @ ones(2, 2)
     >>> y.dtype
-    gradcu.float32
+    gradcu.bfloat16
     """
 
     def __init__(
@@ -51,15 +55,31 @@ class autocast:
             raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
         self.device = _device_type(device_type, "autocast")
         self.fast_dtype = _dtypes[device_type] if dtype is None else dtype
+        if enabled and self.fast_dtype not in (dtypes.bfloat16, dtypes.float16):
+            warnings.warn(
+                f"In {self.device.upper()} autocast, but the target dtype {self.fast_dtype} is not supported. "
+                "Disabling autocast: it takes bfloat16 and float16.",
+                UserWarning,
+                stacklevel=2,
+            )
+            enabled = False
         self._enabled = enabled
+        self._entered: list[tuple[dict, dtypes.dtype, Casting | None]] = []
 
     def __enter__(self) -> autocast:
-        self._before = _enabled[self.device], _dtypes[self.device]
-        _enabled[self.device], _dtypes[self.device] = self._enabled, self.fast_dtype
+        casting = Casting() if self._enabled and not state.autocast else None
+        self._entered.append((state.autocast, _dtypes[self.device], casting))
+        others = {device: dtype for device, dtype in state.autocast.items() if device != self.device}
+        state.autocast = others | ({self.device: self.fast_dtype} if self._enabled else {})
+        _dtypes[self.device] = self.fast_dtype
+        if casting is not None:
+            casting.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _enabled[self.device], _dtypes[self.device] = self._before
+        state.autocast, _dtypes[self.device], casting = self._entered.pop()
+        if casting is not None:
+            casting.stop()
 
     def __call__(self, function: Callable) -> Callable:
         @functools.wraps(function)
@@ -72,12 +92,12 @@ class autocast:
 
 def is_autocast_available(device_type: str) -> bool:
     """Whether `autocast` takes this kind of device."""
-    return device_type in _enabled
+    return device_type in _dtypes
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether the call is inside of an `autocast` block of this kind of device."""
-    return _enabled[_device_type(device_type, "is_autocast_enabled")]
+    return _device_type(device_type, "is_autocast_enabled") in state.autocast
 
 
 def get_autocast_dtype(device_type: str) -> dtypes.dtype:

@@ -7,6 +7,7 @@ CuPy lacks is in the kernels of the folder `kernels/`, which `gpu/` calls.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
 import os
@@ -440,7 +441,7 @@ def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
 
 def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
     """The rows that an index picks from an array that is seen as rows, and the shape of a row."""
-    if len(index) <= len(shape) and all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
+    if len(index) <= len(shape) and builtins.all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
         rows: Any = 0
         for n, i in zip(shape, index):
             rows = rows * n + i.astype(np.int64) % n  # as CuPy reads x[i]: what is out of range wraps around
@@ -477,7 +478,8 @@ def fused(formula: Any, values: Sequence[Any]) -> list[Any] | None:
                 dtype = v.dtype
             kinds.append("array bool" if boolean else "array")
         else:
-            kinds.append("number" if type(v) is float or (type(v) is int and abs(v) <= 1 << 53) else (type(v), v))
+            exact = type(v) is float or (type(v) is int and -(1 << 53) <= v <= 1 << 53)
+            kinds.append("number" if exact else (type(v), v))
     if dtype is None:
         return None
     made = _fused(formula, dtype, kinds, values)

@@ -29,6 +29,8 @@ def declared(name: str) -> Any:
 def lookup(name: str, library: Any, backend: str) -> Any:
     """A declared primitive, applied to raw arrays of the module `backend`, or what the library has; kept for next time.
 
+    Kept names hide Python's own of that name, such as `all`, in the module: it says `builtins.all`.
+
     Raises AttributeError if there is neither.
     """
     module, primitive = sys.modules[backend], declared(name)

@@ -240,8 +240,8 @@ def _deliver(edge: Any, g: Any, buffers: dict, owned: set, waiting: list, reach:
     elif edge in owned and type(buffers[edge]) is type(g):  # an array of all examples does not fit in one for each
         buffers[edge] += g
     else:
-        buffers[edge] = buffers[edge] + g
-        if not create:
+        total = buffers[edge] = buffers[edge] + g
+        if not create and total.base is None:
             owned.add(edge)
 
 
@@ -296,8 +296,12 @@ def accumulate(leaf: Tensor, g: Any, owned: bool, create: bool) -> None:
         old = leaf._grad
         if create:
             leaf._grad = g if old is None else old + g
+        elif isinstance(g, Tensor):  # as sparse gradients are
+            leaf._grad = g.clone() if old is None else old + g
         elif old is None:
             leaf._grad = from_array(g if owned else backends.namespaces[type(g)].copy(g))
+        elif old.is_sparse:
+            leaf._grad = old + from_array(g)
         else:
             old._array = backends.namespaces[type(g)].iadd(old._array, g)
             if old._counter is not None or old._node is not None:
@@ -312,11 +316,11 @@ def accumulate(leaf: Tensor, g: Any, owned: bool, create: bool) -> None:
 
 def wrap(g: Any, create: bool) -> Any:
     """A gradient as users see it."""
-    return g if create or g is None else from_array(g)
+    return g if create or g is None or isinstance(g, Tensor) else from_array(g)
 
 
 def unwrap(g: Any, create: bool) -> Any:
-    return g if create or g is None else g._array
+    return g if create or g is None or g.is_sparse else g._array
 
 
 def _run_hooks(hooks: dict[int, Callable], g: Any, create: bool, outputs: int) -> Any:

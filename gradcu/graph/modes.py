@@ -18,6 +18,7 @@ class _Local(threading.local):
     forward = True  # tangents are carried on to results
     level: Any = None  # the forward.Level that is open
     interceptors: tuple = ()  # who sees operations and nodes as they run, the last first
+    autocast: dict = {}  # noqa: RUF012 (replaced, never changed): the dtype to compute in, by kind of device
     walk: Any = None  # the innermost backward that runs, an `engine.Walk`
 
 

@@ -1,7 +1,9 @@
 """`gradcu.nn`: modules, layers, losses, containers, and how parameters start."""
 
 from . import (
+    common_types as common_types,
     functional as functional,
+    grad as grad,
     init as init,
     modules as modules,
     utils as utils,
@@ -117,6 +119,7 @@ from .loss import (
     MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss,
     MultiMarginLoss as MultiMarginLoss,
     NLLLoss as NLLLoss,
+    NLLLoss2d as NLLLoss2d,
     PoissonNLLLoss as PoissonNLLLoss,
     SmoothL1Loss as SmoothL1Loss,
     SoftMarginLoss as SoftMarginLoss,
@@ -128,6 +131,7 @@ from .norm import (
     BatchNorm1d as BatchNorm1d,
     BatchNorm2d as BatchNorm2d,
     BatchNorm3d as BatchNorm3d,
+    CrossMapLRN2d as CrossMapLRN2d,
     GroupNorm as GroupNorm,
     InstanceNorm1d as InstanceNorm1d,
     InstanceNorm2d as InstanceNorm2d,

@@ -28,8 +28,6 @@ class _Embedding(Module):
         dtype: Any,
     ) -> None:
         super().__init__()
-        if sparse:
-            raise NotImplementedError(f"{type(self).__name__}(sparse=True): gradients are always dense here")
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise AssertionError("padding_idx must be within num_embeddings")
@@ -64,6 +62,7 @@ class Embedding(_Embedding):
     """Integers (*) -> (*, embedding_dim): rows of the weight, which starts normal.
 
     padding_idx: a row that starts as 0 and gets no gradient. max_norm: rows are first scaled down to that norm.
+    sparse: the weight's gradient is a sparse tensor, which `SGD`, `Adagrad` and `SparseAdam` take.
     """
 
     def __init__(

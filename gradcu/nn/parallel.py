@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from .module import Module
 
@@ -19,3 +19,25 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """Refused with RuntimeError: PyTorch trains copies of the module in several processes, gradcu in one."""
+
+    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(
+            "DistributedDataParallel: gradcu trains in one process. Use the module itself, as scripts do when "
+            "gradcu.distributed.is_available() is False, or gradcu.nn.DataParallel(module), which calls it"
+        )
+
+
+def data_parallel(
+    module: Module,
+    inputs: Any,
+    device_ids: Any = None,
+    output_device: Any = None,
+    dim: int = 0,
+    module_kwargs: dict[str, Any] | None = None,
+) -> Any:
+    """One call of `module`, as by `DataParallel`; `inputs` is one or a tuple."""
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))

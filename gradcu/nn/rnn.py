@@ -8,7 +8,7 @@ from typing import Any
 
 from ..ops import functions
 from ..ops.creation import empty, zeros
-from ..ops.recurrent import lstm
+from ..ops.recurrent import gru, lstm
 from ..tensor import Tensor
 from . import functional as F, init
 from .module import Module
@@ -27,11 +27,7 @@ def _rnn_relu(gates: Tensor, h: Any, w: Tensor, b: Tensor | None) -> Tensor:
 
 
 def _gru(gates: Tensor, h: Any, w: Tensor, b: Tensor | None) -> Tensor:
-    """r, z = sigmoid(...), n = tanh(x_n + r · h_n), h = (1 - z) · n + z · h: Cho et al., 2014."""
-    (x_r, x_z, x_n), (h_r, h_z, h_n) = gates.chunk(3, -1), F.linear(h, w, b).chunk(3, -1)
-    r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
-    n = (x_n + r * h_n).tanh()
-    return n + z * (h - n)
+    return gru.record((gates, F.linear(h, w, b), h))[0]
 
 
 def _lstm(gates: Tensor, state: Any, w: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..backends.cpu import compiled
+from ..graph.modes import state
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .expose import expose, functions, namespaces
@@ -82,7 +83,7 @@ def scaled_dot_product_attention(
     for a mask beside `is_causal`, and for dtypes that differ (Vaswani et al. 2017).
     """
     for t in (key, value):
-        if t.dtype is not query.dtype:
+        if t.dtype is not query.dtype and not state.autocast:
             raise RuntimeError(
                 "Expected query, key, and value to have the same dtype, but got query.dtype: "
                 f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import backends
 from ..backends.cpu import compiled
+from ..graph.modes import state
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, namespaces
@@ -314,9 +315,9 @@ def _check(name: str, d: int, input: Tensor, weight: Tensor, bias: Tensor | None
         )
     if weight.ndim != d + 2:
         raise RuntimeError(f"{name}: expected a weight of {d + 2} dimensions, but got one of size {list(weight.shape)}")
-    if input.dtype is not weight.dtype:
+    if input.dtype is not weight.dtype and not state.autocast:
         raise RuntimeError(f"expected scalar type {_scalar(input)} but found {_scalar(weight)}")
-    if bias is not None and bias.dtype is not input.dtype:
+    if bias is not None and bias.dtype is not input.dtype and not state.autocast:
         raise RuntimeError(
             f"Input type ({_scalar(input).lower()}) and bias type ({_scalar(bias).lower()}) should be the same"
         )
@@ -499,3 +500,16 @@ def _public(d: int, transposed: bool) -> Any:
 
 conv1d, conv2d, conv3d = (_public(d, False) for d in (1, 2, 3))
 conv_transpose1d, conv_transpose2d, conv_transpose3d = (_public(d, True) for d in (1, 2, 3))
+
+
+@expose(into="nn.functional", method=False)
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """`conv1d` of (time, N, C) with a weight of (width, C, O) and a bias of (O,): (time, N, O).
+
+    Raises RuntimeError where shapes or dtypes do not fit.
+    """
+    for name, t, ndim in (("input", input, 3), ("weight", weight, 3), ("bias", bias, 1)):
+        if t.ndim != ndim:
+            raise RuntimeError(f"conv_tbc: expected {name} to have {ndim} dimensions, got {list(t.shape)}")
+    out = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return out.permute(2, 0, 1)

@@ -24,18 +24,34 @@ def _add_rows(xp: Any, x: Any, index: Any, rows: int, skip: int | None) -> Any:
     return table
 
 
-def _take_rows(xp: Any, x: Any, index: Any, skip: int | None) -> Any:
+def _take_rows(xp: Any, x: Any, index: Any, skip: int | None, sparse: bool) -> Any:
     return xp.take(x, index, axis=0)
+
+
+def _sparse_rows(g: Any, index: Any, size: tuple[int, ...], skip: int | None) -> Tensor:
+    """What `add_rows` gives, as a sparse tensor; `g` and `index` are arrays, or tensors in a backward with a graph."""
+    from ..sparse import SparseTensor
+
+    g, index = (t if isinstance(t, Tensor) else from_array(t) for t in (g, index))
+    rows, places = g.reshape(-1, size[1]), index.reshape(-1).long()
+    if skip is not None:
+        kept = places != skip
+        rows, places = rows[kept], places[kept]
+    return SparseTensor(places[None], rows, size)
 
 
 take_rows = Primitive(
     "take_rows",
     _take_rows,
-    {"x": lambda xp, g, x_shape, index, skip: xp.add_rows(g, index, x_shape[0], skip)},
+    {
+        "x": lambda xp, g, x_shape, index, skip, sparse: (
+            _sparse_rows(g, index, x_shape, skip) if sparse else xp.add_rows(g, index, x_shape[0], skip)
+        )
+    },
     inputs=2,
     node="EmbeddingBackward0",
     saved={"index": "indices"},
-    samples=lambda make: [(make(4, 3), _indices([1, 3], [1, 0]), None)],
+    samples=lambda make: [(make(4, 3), _indices([1, 3], [1, 0]), None, False)],
 )
 add_rows = Primitive(
     "add_rows",
@@ -120,13 +136,21 @@ def embedding(
 ) -> Tensor:
     """The rows of `weight` (V, D) at the indices `input` (*): (*, D).
 
-    The row `padding_idx` gets no gradient. `max_norm` first shrinks, in place, the rows that are used. `sparse` is
-    accepted; gradients are dense. Raises IndexError for an index outside of the table.
+    The row `padding_idx` gets no gradient. `max_norm` first shrinks, in place, the rows that are used. With `sparse`,
+    the gradient of `weight` is a sparse tensor of these rows. Raises IndexError for an index outside of the table,
+    RuntimeError where `sparse` meets a weight that is no leaf or `scale_grad_by_freq`.
     """
     padding_idx = _check("embedding", input, weight, padding_idx)
+    if sparse and scale_grad_by_freq:
+        raise RuntimeError("embedding: scale_grad_by_freq is not supported with sparse gradients")
+    if sparse and not weight.is_leaf:
+        raise RuntimeError(
+            "embedding(sparse=True): the weight was computed by another operation, which would need a dense gradient. "
+            "Pass sparse=False, or a leaf tensor as the weight"
+        )
     if max_norm is not None:
         _limit(weight, input, max_norm, norm_type)
-    rows = take_rows.record((weight, input), (padding_idx,))
+    rows = take_rows.record((weight, input), (padding_idx, sparse))
     return _by_frequency(rows, input, weight.shape[0]) if scale_grad_by_freq else rows
 
 
@@ -163,6 +187,8 @@ def embedding_bag(
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
     if per_sample_weights is not None:
         if tuple(per_sample_weights.shape) != tuple(input.shape):
             raise ValueError(
@@ -209,7 +235,7 @@ def embedding_bag(
         flat, bag_index = flat[kept], bag_index[kept]
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)[kept]
-    rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq)
+    rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
     if mode == "max":

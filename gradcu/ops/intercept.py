@@ -1,4 +1,5 @@
-"""Seeing operations and nodes as they run: for the profiler, the flop counter and selective checkpoints.
+"""Seeing operations and nodes as they run: for the profiler, the flop counter, autocast and selective
+checkpoints.
 
 While nobody looks, nothing is tested for it: the first interceptor puts a function before each operation's `record` and
 closes the short ways past it, the last one takes them away again.

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import backends
 from ..graph.errors import broadcast_error
+from ..graph.modes import state
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .arithmetic import mul
@@ -176,8 +177,9 @@ def _added(name: str, factors: tuple[str, str], product: Any, vjp_y: Any, vjp_z:
     def forward(xp: Any, x: Any, y: Any, z: Any, beta: Any, alpha: Any) -> Any:
         if y.itemsize > 2 or y.dtype.kind not in "fV" or xp is not backends.host:
             return _combined(xp, x, product(xp, y, z), beta, alpha)
-        wide = [xp.astype(a, xp.float32) for a in (x, y, z)]  # no BLAS has half precision; so it is rounded once
-        return xp.astype(_combined(xp, wide[0], product(xp, *wide[1:]), beta, alpha), y.dtype)
+        wide = product(xp, xp.astype(y, xp.float32), xp.astype(z, xp.float32))  # no BLAS has half precision
+        x = xp.astype(x, xp.float64)  # so that `beta * x` is exact and added with one rounding, as by PyTorch
+        return xp.astype(_combined(xp, x, wide, xp.float32(beta), alpha), y.dtype)
 
     return Primitive(
         name,
@@ -268,7 +270,7 @@ def _no_bool(t: Tensor, kernel: str) -> None:
 def _check_mm(x: Tensor, y: Tensor) -> None:
     """Two operands of `matmul`, the right one a matrix, fit."""
     a, b = x._array, y._array
-    if a.dtype != b.dtype:
+    if a.dtype != b.dtype and not state.autocast:
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {x.dtype.c_name} != {y.dtype.c_name}")
     if a.shape[-1] != b.shape[0]:
         raise RuntimeError(
@@ -288,7 +290,7 @@ def _check_bmm(x: Tensor, y: Tensor, batch: tuple[int, ...]) -> None:
             f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: "
             f"[{n}, {b.shape[-2]}]."
         )
-    if a.dtype != b.dtype:
+    if a.dtype != b.dtype and not state.autocast:
         raise RuntimeError(f"expected scalar type {type_name(x)} but found {type_name(y)}")
     _no_bool(x, "bmm")
 
@@ -419,7 +421,7 @@ def _check_batches(name: str, x: Tensor, y: Tensor) -> None:
             f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
             f"[{b.shape[0]}, {b.shape[1]}]."
         )
-    if a.dtype != b.dtype:
+    if a.dtype != b.dtype and not state.autocast:
         raise RuntimeError(f"expected scalar type {type_name(x)} but found {type_name(y)}")
     _no_bool(x, name)
 
@@ -517,6 +519,8 @@ Tensor.__matmul__, Tensor.__rmatmul__ = _matmul, _rmatmul  # type: ignore[method
 
 
 def _check_types(x: Tensor, y: Tensor, z: Tensor) -> None:
+    if state.autocast:  # which makes them one
+        return
     if y._array.dtype != z._array.dtype:
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {type_name(y)} and {type_name(z)}")
     if x._array.dtype != z._array.dtype:
@@ -590,7 +594,7 @@ def baddbmm(
     if not (isinstance(input, Tensor) and isinstance(batch1, Tensor) and isinstance(batch2, Tensor)):
         raise not_tensor("baddbmm", input=input, batch1=batch1, batch2=batch2)
     _check_batches("baddbmm", batch1, batch2)
-    if input._array.dtype != batch1._array.dtype:
+    if input._array.dtype != batch1._array.dtype and not state.autocast:
         raise RuntimeError(
             f"Input dtypes must be the same, got: input {input.dtype.c_name}, batch1: {batch1.dtype.c_name}, "
             f"batch2: {batch2.dtype.c_name}"
@@ -613,7 +617,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alph
         raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {a.shape[0]} and {b.shape[0]}")
     if a.shape[2] != b.shape[1]:
         raise RuntimeError(f"Incompatible matrix sizes for bmm ({_by(a.shape[1:])} and {_by(b.shape[1:])})")
-    if not input._array.dtype == a.dtype == b.dtype:
+    if not input._array.dtype == a.dtype == b.dtype and not state.autocast:
         wrong = batch2 if b.dtype != input._array.dtype else batch1
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {type_name(input)} and {type_name(wrong)}")
     _no_bool(input, "addbmm")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backends, dtypes
+from ..graph.modes import state
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, functions
@@ -139,7 +140,9 @@ def operands(name: str, input: Tensor, target: Tensor, *more: Tensor) -> tuple[T
         )
     if any(t._array.shape != input._array.shape for t in given):
         given = tuple(functions["broadcast_tensors"](*given))
-    if any(t.dtype is not input.dtype for t in given):
+    if state.autocast:
+        given = tuple(t.float() if t.dtype.is_floating_point and t.dtype.itemsize == 2 else t for t in given)
+    if any(t.dtype is not given[0].dtype for t in given):
         common = dtypes.promote([(0 if t.ndim else 1, t.dtype) for t in given])
         given = tuple(t.to(common) for t in given)
     return given

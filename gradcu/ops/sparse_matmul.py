@@ -55,7 +55,7 @@ spmm = Primitive(
     _spmm,
     {
         "x": lambda xp, g, y, pattern: xp.sum(
-            xp.take_rows(g, pattern.rows, None) * xp.take_rows(y, pattern.columns, None), axis=-1
+            xp.take_rows(g, pattern.rows, None, False) * xp.take_rows(y, pattern.columns, None, False), axis=-1
         ),
         "y": lambda xp, g, x, pattern: xp.spmm(x, g, pattern.transposed),
     },

@@ -49,3 +49,8 @@ class Adagrad(Optimizer):
             xp.divide(g, s, out=s)
             s *= lr
             p -= s
+
+    def _row_slots(self, group: dict[str, Any]) -> dict[str, float]:
+        if group["weight_decay"]:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        return {"sum": group["initial_accumulator_value"]}

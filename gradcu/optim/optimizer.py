@@ -6,8 +6,8 @@ import copy
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from .. import backends, dtypes
 from ..graph.hooks import Handle
@@ -15,6 +15,9 @@ from ..graph.modes import enable_grad, no_grad
 from ..graph.views import changed
 from ..nn.module import clear_grad, typename
 from ..tensor import Tensor, from_array
+
+#: what optimizers take: tensors, parameter groups, or tensors with names
+ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 class _Required:
@@ -159,6 +162,10 @@ class Optimizer:
         by = f"{type(self).__name__}.step()"
         for group in self.param_groups:
             params = [p for p in group["params"] if p._grad is not None]
+            for p in [p for p in params if p._grad.is_sparse]:
+                params.remove(p)
+                self._update_rows(p, group)
+                changed(p, by)
             if not self._update_all(params, group):
                 for p in params:
                     array, g = p._array, p._grad._array
@@ -174,6 +181,28 @@ class Optimizer:
     def _update_all(self, params: list[Tensor], group: dict[str, Any]) -> bool:
         """Update these, which have gradients, in one pass of a compiled loop; False if there is none for them."""
         return False
+
+    def _update_rows(self, p: Tensor, group: dict[str, Any]) -> None:
+        """The step by a sparse gradient: `_update` of the rows that it has, as if they were a parameter."""
+        slots = self._row_slots(group)
+        grad, array, state = p._grad.coalesce(), p._array, self.state.get(p, {})  # type: ignore[union-attr]
+        rows = tuple(index._array for index in grad._indices())
+        xp, g = backends.namespaces[type(array)], grad._values()._array
+        whole = {name: slot(xp, state, name, array, value) for name, value in slots.items()}
+        part, held = array[rows], state | {name: from_array(a[rows]) for name, a in whole.items()}
+        self._update(xp, part, -g if group.get("maximize") else g, held, group)
+        array[rows] = part
+        for name, a in whole.items():
+            a[rows] = held.pop(name)._array
+        if held or whole:
+            self.state[p] = state | held
+
+    def _row_slots(self, group: dict[str, Any]) -> dict[str, float]:
+        """The state that has a row for each of the parameter's, and its first value; others do not change in a step.
+
+        Raises RuntimeError if rows without a gradient would.
+        """
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _together(self, name: str, params: list[Tensor], group: dict[str, Any], slots: list[str]) -> Any:
         """The kernel `name` for all of these parameters; false if there is none."""

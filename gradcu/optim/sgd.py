@@ -69,3 +69,8 @@ class SGD(Optimizer):
             float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0, int(group["nesterov"]),
         )  # fmt: skip
         return True
+
+    def _row_slots(self, group: dict[str, Any]) -> dict[str, float]:
+        if group["momentum"] or group["weight_decay"]:
+            raise RuntimeError("SGD with momentum or weight_decay does not support sparse gradients")
+        return {}

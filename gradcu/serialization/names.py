@@ -37,6 +37,7 @@ CALLABLE: dict[str, Callable] = {
     "torch._utils._rebuild_tensor": rebuild.tensor,
     "torch._utils._rebuild_tensor_v2": rebuild.tensor_v2,
     "torch._utils._rebuild_tensor_v3": rebuild.tensor_v3,
+    "torch._utils._rebuild_sparse_tensor": rebuild.sparse,
     "torch._utils._rebuild_parameter": rebuild.parameter,
     "torch._utils._rebuild_parameter_with_state": rebuild.parameter_with_state,
     "torch._tensor._rebuild_from_type_v2": rebuild.from_type,

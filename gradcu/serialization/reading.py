@@ -193,7 +193,7 @@ def _load_legacy(file: Any, place: _Restore, unpickle: Callable, weights_only: b
             if unclaimed < 0:
                 raise RuntimeError(f"storage '{key}' is said to have {numel} elements, more than are in the file")
             memory = backends.host.empty(numel, dtype)
-            storages[key] = memory, place(rebuild.Unread(memory), location)
+            storages[key] = memory, place(UntypedStorage(memory), location)
         memory, storage = storages[key]
         if memory.dtype != dtype:
             raise RuntimeError(f"storage '{key}' is said to hold two different types")
@@ -202,7 +202,7 @@ def _load_legacy(file: Any, place: _Restore, unpickle: Callable, weights_only: b
         view_key, offset, length = view
         if not 0 <= offset <= offset + length <= memory.size:
             raise RuntimeError(f"a view of storage '{key}' is out of bounds")
-        return views.setdefault(view_key, rebuild.Unread(storage._array[offset : offset + length]))
+        return views.setdefault(view_key, UntypedStorage(storage._array[offset : offset + length]))
 
     def plain() -> Any:
         return WeightsUnpickler(file, persistent_load, encoding="utf-8").load()
@@ -216,7 +216,11 @@ def _load_legacy(file: Any, place: _Restore, unpickle: Callable, weights_only: b
     if (found := plain()) != version:
         raise RuntimeError(f"Invalid protocol version: {found}")
     plain()  # the sizes of C types
-    result = unpickle(file, persistent_load)
+    reset = rebuild.unread.set(True)
+    try:
+        result = unpickle(file, persistent_load)
+    finally:
+        rebuild.unread.reset(reset)
     keys = plain()
     if type(keys) is not list:
         raise pickle.UnpicklingError("there is no list of the storages")

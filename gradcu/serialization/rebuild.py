@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import pickle
 from collections import Counter, OrderedDict
+from contextvars import ContextVar
 from typing import Any
 
 from .. import backends, dtypes, layouts
 from ..nn.parameter import Parameter
 from ..ops.interchange import UntypedStorage
-from ..tensor import Tensor, fill, from_array
+from ..tensor import Size, Tensor, fill, from_array
 
 _DEEPEST = 32  # tuples within tuples that may be a key
 
 
-class Unread(UntypedStorage):
-    """A storage whose bytes are read when all tensors have been made."""
-
-    __slots__ = ()
+#: whether the bytes of storages are read only when all tensors have been made
+unread: ContextVar[bool] = ContextVar("unread", default=False)
 
 
 def tensor(storage: Any, storage_offset: Any, size: Any, stride: Any) -> Tensor:
@@ -73,13 +72,44 @@ def tensor_v3(
     array = xp.strided(memory, tuple(size), tuple(stride), storage_offset, kind)
     for name, function in (("conj", xp.conj), ("neg", xp.negative)):
         if metadata and metadata.get(name):
-            if isinstance(storage, Unread) or count > memory.size:
+            if unread.get() or count > memory.size:
                 raise RuntimeError(
                     f"a lazy {name} of an expanded tensor, or in the format from before PyTorch 1.6, is not read: save "
                     f"x.resolve_{name}() in its place"
                 )
             array = function(array)
     return from_array(array).requires_grad_(bool(requires_grad))
+
+
+def sparse(layout: Any, data: Any) -> Tensor:
+    """The sparse tensor of these parts: indices, values, size and whether it is coalesced, or those of CSR.
+
+    Raises RuntimeError for parts that do not fit.
+    """
+    from ..sparse import sparse_coo_tensor, sparse_csr_tensor
+
+    if unread.get():
+        raise RuntimeError(
+            "a sparse tensor in the format from before PyTorch 1.6 is not read: save x.to_dense() instead"
+        )
+    if layout is layouts.sparse_csr:
+        crow_indices, col_indices, values, size = data
+        return sparse_csr_tensor(crow_indices, col_indices, values, _checked_size(size))
+    if layout is not layouts.sparse_coo:
+        raise pickle.UnpicklingError(f"a sparse tensor of the layout {layout} is not read")
+    indices, values, size, *more = data
+    made = sparse_coo_tensor(indices, values, _checked_size(size))
+    if any(more):
+        if not bool((made._flat().diff() > 0).all()):
+            raise RuntimeError("a sparse tensor is said to be coalesced, but its indices are not in order")
+        made._coalesced = True
+    return made
+
+
+def _checked_size(size: Any) -> Size:
+    if not all(type(n) is int and n >= 0 for n in size):
+        raise RuntimeError(f"a sparse tensor of size {size} cannot be")
+    return Size(size)
 
 
 def parameter(data: Any, requires_grad: Any, backward_hooks: Any) -> Parameter:

@@ -151,6 +151,8 @@ class _Pickler(_PythonsPickler):
         if isinstance(t, _Uninitialized):
             return kind, (t._rg,)
         arguments: tuple
+        if t.is_sparse or t.is_sparse_csr:
+            return rebuild.sparse, (t.layout, _parts(t))
         if kind is Parameter:
             arguments = t.detach(), t.requires_grad, OrderedDict()
             return (rebuild.parameter_with_state, (*arguments, state)) if state else (rebuild.parameter, arguments)
@@ -174,6 +176,13 @@ class _Pickler(_PythonsPickler):
     for _kind in (FunctionType, dtypes.dtype, names.StorageType):
         dispatch[_kind] = save_global
     del _kind
+
+
+def _parts(t: Any) -> tuple:
+    """What a sparse tensor is made of, as PyTorch lists it."""
+    if t.is_sparse_csr:
+        return t.crow_indices(), t.col_indices(), t.values().detach(), t.shape
+    return t._indices(), t._values().detach(), t.shape, t.is_coalesced()
 
 
 def _placed(array: Any) -> tuple[Any, tuple[int, ...], tuple[int, ...], int]:

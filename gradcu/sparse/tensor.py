@@ -7,7 +7,7 @@ from typing import Any
 
 import gradcu
 
-from .. import devices, dtypes
+from .. import backends, devices, dtypes
 from ..layouts import layout, sparse_coo, sparse_csr
 from ..ops.sparse_matmul import Pattern, spmm
 from ..printing import format_sparse
@@ -58,6 +58,11 @@ class SparseTensor(Tensor):
             f"this operation takes strided tensors, and its argument has the layout {self.layout}: call to_dense() on "
             "it first"
         )
+
+    # --- as a gradient among arrays, in a backward that is not recorded ---
+
+    __array_ufunc__ = None  # type: ignore[assignment]  # so that `array + sparse` comes here
+    base = property(lambda self: self)  # as arrays say that they are views: it is not changed in place
 
     # --- what it is ---
 
@@ -319,6 +324,8 @@ class SparseTensor(Tensor):
 
     def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """The sum with another sparse tensor, which is sparse, or with a dense one, which is dense."""
+        if type(other) in backends.namespaces:  # another gradient
+            return self.to_dense()._array + other
         if not isinstance(other, Tensor):
             raise NotStrided("the sum of a sparse tensor and a number is not sparse: call to_dense()")
         if not isinstance(other, SparseTensor):

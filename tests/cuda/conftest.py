@@ -1,6 +1,7 @@
 """The fixtures that give a test CuPy on the host, and NVRTC; the test is skipped where they are not installed."""
 
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -29,3 +30,15 @@ def compiler() -> ModuleType:
     if (reason := nvrtc.missing()) is not None:
         pytest.skip(reason)
     return nvrtc
+
+
+@pytest.fixture
+def orders(request: pytest.FixtureRequest, cupy: ModuleType) -> Iterator[None]:
+    """Runs the threads of kernels in an order that depends on the test's dtype.
+
+    A kernel is one template for all of them, so that it passes under every order with no test more.
+    """
+    dtypes = ["float32", "float64", "float16", "bfloat16"]
+    dtype = request.node.callspec.params.get("dtype") if hasattr(request.node, "callspec") else None
+    with hostcupy.schedule(dtypes.index(dtype) if dtype in dtypes else 2):
+        yield

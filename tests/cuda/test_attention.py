@@ -153,6 +153,7 @@ def gru(x, h, state):
     return ((1 - z) * m + z * state,)
 
 
+@pytest.mark.usefixtures("orders")
 @every_dtype
 def test_lstm(xp, dtype):
     gates, gates64 = some(dtype, 3, 20)
@@ -166,6 +167,7 @@ def test_lstm(xp, dtype):
         close(a, b, dtype, 1e5 if dtype == "float64" else 8)
 
 
+@pytest.mark.usefixtures("orders")
 @every_dtype
 def test_gru(xp, dtype):
     (x, x64), (h, h64) = some(dtype, 3, 15), some(dtype, 3, 15)
@@ -176,3 +178,15 @@ def test_gru(xp, dtype):
     got = recurrent.gru_backward(xp, xp.asarray(dy), gates, xp.asarray(h), xp.asarray(state))
     for a, b in zip(got, want, strict=True):
         close(a, b, dtype, 1e5 if dtype == "float64" else 8)
+
+
+def test_gru_layers_go_as_on_the_cpu(xp):
+    layer, x = gradcu.nn.GRU(3, 2), gradcu.tensor(RNG.standard_normal((4, 2, 3)).astype("f4"))
+    found = []
+    for device in ("cpu", "cuda"):
+        layer.to(device).zero_grad()
+        result, last = layer(x.to(device))
+        ((result**2).sum() + last.sum()).backward()
+        found.append([t.detach().cpu().numpy() for t in (result, last, *(p.grad for p in layer.parameters()))])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)

@@ -31,6 +31,7 @@ def wide(array):
     return array.astype("c16" if array.dtype.kind == "c" else "f8")
 
 
+@pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("dtype", DTYPES + INTEGERS)
 @pytest.mark.parametrize(
     ("shape", "index"),
@@ -47,6 +48,7 @@ def wide(array):
     ids=["rows", "elements", "columns", "mask", "slices", "one-element", "empty", "number"],
 )
 def test_combine_at_repeats_where_an_index_is_repeated(xp, dtype, shape, index):
+    assert all(ns.all(ns.ones(1)) for ns in (xp, backends.host))  # looked up once, it may not hide Python's `all`
     x, values = small(shape, dtype), small(np.empty(shape)[index].shape, dtype)
     on_device = tuple(xp.asarray(i) if isinstance(i, np.ndarray) else i for i in index)
     for by in ("add", "multiply", "maximum", "minimum"):

@@ -8,6 +8,7 @@ from gradcu import backends
 from gradcu.backends.gpu import optim
 from tests.cuda.test_lines import DTYPES, close, every_dtype, raw
 
+pytestmark = pytest.mark.usefixtures("orders")
 SHAPES = [(3,), (5, 7), (4097,), (2, 2, 2), (9000,)]
 RNG = np.random.default_rng(0)
 
@@ -76,7 +77,7 @@ def test_norms(xp, dtype, order):
 @every_dtype
 def test_rescale(xp, dtype):
     x, x64 = arrays(xp, dtype)
-    optim.rescale(xp, x, 1.5)
+    assert optim.rescale(xp, x, 1.5)
     all_close(x, x64, dtype)
     optim.rescale(xp, x, 0.5)
     all_close(x, [a * 0.5 for a in x64], dtype)
@@ -120,3 +121,28 @@ def test_optimizers_step_as_on_the_cpu_in_one_launch(xp, monkeypatch, kind, sett
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12)
     assert launched == [f"{'sgd' if kind is gradcu.optim.SGD else 'adam'}<double>"] * 3
+
+
+@pytest.mark.parametrize("limit", [0.5, 1e6])
+@pytest.mark.parametrize(("dtype", "order"), [("float32", 2.0), ("float64", float("inf")), ("float16", 1.0)])
+def test_gradients_are_clipped_as_on_the_cpu_in_three_launches(xp, monkeypatch, dtype, order, limit):
+    launched, kernel = [], xp.kernel
+    monkeypatch.setattr(xp, "kernel", lambda family, name: launched.append(name) or kernel(family, name))
+    start, results = [RNG.standard_normal(s) for s in SHAPES if np.prod(s)], []
+    for device in ("cpu", "cuda"):
+        params = [gradcu.zeros(a.shape, dtype=getattr(gradcu, dtype), device=device) for a in start]
+        for p, a in zip(params, start):
+            p.grad = gradcu.tensor(a).to(p)
+        total = gradcu.nn.utils.clip_grad_norm_(params, limit, order)
+        results.append([t.cpu().numpy() for t in (total, *(p.grad for p in params))])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(b, a, rtol=5e-3 if dtype == "float16" else 1e-5)
+    assert [name.partition("<")[0] for name in launched] == ["block_norms", "tensor_norms", "rescale"]
+
+
+def test_gradients_that_are_one_are_scaled_once(xp):
+    params = [gradcu.zeros(4, device="cuda") for _ in range(2)]
+    params[0].grad = params[1].grad = gradcu.ones(4, device="cuda")
+    gradcu.nn.utils.clip_grad_norm_(params, 2**0.5)
+    np.testing.assert_allclose(params[0].grad.cpu().numpy(), 0.25, rtol=1e-5)  # twice by 1/2, as each in its turn

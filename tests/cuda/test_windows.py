@@ -11,6 +11,7 @@ from gradcu.ops.conv import out_size
 from gradcu.ops.pool import _fold, _max_pool, _pool_gather, _pool_scatter, _unfold, _window_spread, _window_sum
 from tests.cuda.test_lines import RNG, close, every_dtype, some
 
+pytestmark = pytest.mark.usefixtures("orders")
 host = backends.host
 #: planes and size, kernel, stride, padding, dilation
 CASES = [

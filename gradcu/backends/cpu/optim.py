@@ -49,9 +49,9 @@ def worth(loop: cpu.Loop, params: Sequence[Any]) -> bool:
     return cpu.suitable(dtype) and sum(p.size for p in params) >= cpu.SMALL and loop.function(dtype) is not None
 
 
-def norms(arrays: Sequence[Any]) -> Any:
-    """The 2-norm of each array; None where the kernel is not for them."""
-    found = addresses(arrays, arrays) if worth(_norms, arrays) else None
+def norms(xp: Any, arrays: Sequence[Any], order: float) -> Any:
+    """The norm of each array; None where the kernel is not for them, or for orders other than 2."""
+    found = addresses(arrays, arrays) if order == 2 and worth(_norms, arrays) else None
     if found is None:
         return None
     offsets, out = starts(arrays), np.empty(len(arrays), arrays[0].dtype)
@@ -59,11 +59,11 @@ def norms(arrays: Sequence[Any]) -> Any:
     return out
 
 
-def scale(arrays: Sequence[Any], factor: float) -> bool:
-    """Multiply the arrays, all different, in place; False where the kernel is not for them."""
+def rescale(xp: Any, arrays: Sequence[Any], factor: Any) -> bool:
+    """Multiply the arrays, all different, in place by a 0-d array; False where the kernel is not for them."""
     found = addresses(arrays, arrays) if worth(_scale, arrays) else None
     if found is None or len(set(found.tolist())) < len(arrays):
         return False
     offsets = starts(arrays)
-    _scale(arrays[0].dtype, int(offsets[-1]), found, offsets, len(arrays), factor)
+    _scale(arrays[0].dtype, int(offsets[-1]), found, offsets, len(arrays), float(factor))
     return True

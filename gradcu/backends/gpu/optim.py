@@ -75,9 +75,13 @@ _NORMS = {1.0: "absolute", 2.0: "square", math.inf: "greatest"}
 
 
 def norms(xp: Any, arrays: Arrays, order: float = 2.0) -> Any:
-    """A vector of the norms of arrays, of order 1, 2 or infinity; float32 for half precision."""
-    dtype = arrays[0].dtype
-    by = _NORMS[float(order)]
+    """A vector of the norms of arrays, of order 1, 2 or infinity; None for other orders and arrays.
+
+    Those of half precision are in float32.
+    """
+    by, dtype = _NORMS.get(float(order)), arrays[0].dtype
+    if by is None or not _lies_well(xp, arrays):
+        return None
     blocks = xp.empty(sum(-(-a.size // CHUNK) for a in arrays), dtype=wide(dtype))
     found = xp.empty(len(arrays), dtype=wide(dtype))
     _launch(xp, instance("block_norms", by, dtype), [arrays], blocks)
@@ -85,10 +89,21 @@ def norms(xp: Any, arrays: Arrays, order: float = 2.0) -> Any:
     return xp.sqrt(found) if by == "square" else found
 
 
-def rescale(xp: Any, arrays: Arrays, factor: Any) -> None:
-    """Multiply arrays, in place, by a number on the device if that is less than 1 (or NaN)."""
+def rescale(xp: Any, arrays: Arrays, factor: Any) -> bool:
+    """Multiply arrays, all different, in place by a number on the device if that is less than 1 (or NaN).
+
+    False where the kernel is not for them.
+    """
     dtype = arrays[0].dtype
+    if not _lies_well(xp, arrays) or len({a.data.ptr for a in arrays}) < len(arrays):
+        return False
     _launch(xp, instance("rescale", dtype), [arrays], xp.asarray(factor, dtype=wide(dtype)))
+    return True
+
+
+def _lies_well(xp: Any, arrays: Arrays) -> bool:
+    """Whether the arrays are of CUDA devices' own kind, and as these kernels need them."""
+    return all(type(a) is xp.ndarray for a in arrays) and suits(arrays)
 
 
 class Together:

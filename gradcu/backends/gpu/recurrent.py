@@ -36,16 +36,22 @@ def step_back(xp: Any, gates: Any, before: Any, c: Any, g_h: Any, g_c: Any) -> t
     return g_gates, g_before
 
 
-def gru(xp: Any, x: Any, h: Any, state: Any) -> tuple[Any, Any]:
+@floats_only
+def gru(xp: Any, x: Any, h: Any, state: Any) -> tuple[Any, Any] | None:
     """The next state, and the gates as the backward needs them."""
+    if not x.dtype == h.dtype == state.dtype:
+        return None
     x, h, state = _contiguous(xp, x, h, state)
     y, gates = xp.empty_like(state), xp.empty_like(x)
     _launch(xp, "gru", state, x, h, state, y, gates)
     return y, gates
 
 
-def gru_backward(xp: Any, dy: Any, gates: Any, h: Any, state: Any) -> tuple[Any, Any, Any]:
+@floats_only
+def gru_backward(xp: Any, dy: Any, gates: Any, h: Any, state: Any) -> tuple[Any, Any, Any] | None:
     """The gradients of the gates from the input, of those from the state, and of the state before."""
+    if not dy.dtype == gates.dtype == h.dtype == state.dtype:
+        return None
     dy, gates, h, state = _contiguous(xp, dy, gates, h, state)
     dx, dh, dstate = xp.empty_like(gates), xp.empty_like(gates), xp.empty_like(state)
     _launch(xp, "gru_backward", state, dy, gates, h, state, dx, dh, dstate)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any
 
-from ...backends.cpu import optim
+from ... import backends
 from ...graph.modes import no_grad
 from ...graph.views import changed
 from ...ops import functions
@@ -17,6 +17,18 @@ from ...tensor import Tensor, from_array
 
 def _several(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _kernels(tensors: list[Tensor]) -> tuple[Any, Any]:
+    """The namespace of the tensors, and its kernels over many arrays."""
+    xp = backends.namespaces[type(tensors[0]._array)]
+    if xp is backends.host:
+        from ...backends.cpu import optim
+
+        return xp, optim
+    from ...backends.gpu import optim as on_device
+
+    return xp, on_device
 
 
 @no_grad()
@@ -36,13 +48,14 @@ def get_total_norm(
     several, norm_type = _several(tensors), float(norm_type)
     if not several:
         return zeros(())
-    together = optim.norms([t._array for t in several]) if norm_type == 2 else None
+    xp, kernels = _kernels(several)
+    together = kernels.norms(xp, [t._array for t in several], norm_type)
     if together is None:
         device = several[0].device
         norms = functions["stack"]([t.norm(norm_type).to(device) for t in several])
     else:
         norms = from_array(together)
-    total = norms.norm(norm_type)
+    total = norms.norm(norm_type).to(several[0].dtype)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -59,10 +72,12 @@ def clip_grads_with_norm_(
     """Scale the gradients of `parameters`, whose norm is `total_norm`, in place so that it is at most `max_norm`."""
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     grads = [p.grad for p in _several(parameters) if p.grad is not None]
-    if scale.device.type == "cpu" and optim.scale([g._array for g in grads], float(scale)):
-        for g in grads:
-            changed(g, "mul_")
-        return
+    if grads:
+        xp, kernels = _kernels(grads)
+        if scale.device == grads[0].device and kernels.rescale(xp, [g._array for g in grads], scale._array):
+            for g in grads:
+                changed(g, "mul_")
+            return
     for g in grads:
         g.mul_(scale.to(g.device))
 

@@ -74,6 +74,23 @@ class SpectralNorm:
         """A hook on state_dict: its metadata say that `_v` is kept, too."""
         local_metadata.setdefault("spectral_norm", {})[self.name + ".version"] = self._version
 
+    @no_grad()
+    def complete(self, state_dict: dict, prefix: str, local_metadata: dict, *others: Any) -> None:
+        """A hook on loading: states from before PyTorch 1.0 have the weight in place of `_v`, which follows from it.
+
+        u and v are such that weight_orig v is along u and u · weight_orig v = sigma, the ratio of the two weights.
+        """
+        keys = [prefix + self.name + end for end in ("", "_orig", "_u")]
+        if local_metadata.get("spectral_norm", {}).get(self.name + ".version") or not all(
+            k in state_dict for k in keys
+        ):
+            return
+        weight, original, u = (state_dict[key] for key in keys)
+        del state_dict[keys[0]]
+        matrix = as_matrix(original, self.dim)
+        v = matrix.pinverse().mv(u)
+        state_dict[prefix + self.name + "_v"] = v * (original.norm() / weight.norm() / u.dot(matrix.mv(v)))
+
 
 def spectral_norm(
     module: M, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
@@ -99,6 +116,7 @@ def spectral_norm(
     module.register_buffer(name + "_v", v)
     module.register_forward_pre_hook(norm)
     module._register_state_dict_hook(norm.note_version)
+    module._register_load_state_dict_pre_hook(norm.complete)
     return module
 
 
@@ -108,8 +126,9 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
         if isinstance(hook, SpectralNorm) and hook.name == name:
             hook.remove(module)
             del module._forward_pre_hooks[number]
-            for key, (noted, _) in list(module._state_dict_hooks.items()):
-                if getattr(noted, "__self__", None) is hook:
-                    del module._state_dict_hooks[key]
+            for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):
+                for key, (method, _) in list(hooks.items()):
+                    if getattr(method, "__self__", None) is hook:
+                        del hooks[key]
             return module
     raise ValueError(f"spectral_norm of '{name}' not found in {module}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,12 @@ def for_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     return list(value)
 
 
+def _step_of(optimizer: Optimizer) -> Any:
+    """The function behind `optimizer.step`, and behind wrappers that say whom they wrap."""
+    step = inspect.unwrap(optimizer.step)
+    return getattr(step, "__func__", step)
+
+
 def check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
@@ -76,6 +83,7 @@ class LRScheduler:
                 )
         self.base_lrs = values(optimizer, "initial_lr")
         self.last_epoch = last_epoch
+        optimizer.__dict__.setdefault("_scheduled_step", _step_of(optimizer))
         self._initial_step()
 
     def _initial_step(self) -> None:
@@ -104,7 +112,15 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go on by one, and set the rates of the optimizer's groups."""
-        if self._step_count == 1 and not self.optimizer._opt_called:
+        if self._step_count == 1 and self.optimizer.__dict__.get("_scheduled_step") is not _step_of(self.optimizer):
+            warnings.warn(
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+                "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. See more details at "
+                "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+                UserWarning,
+                stacklevel=2,
+            )
+        elif self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you "
                 "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to "
