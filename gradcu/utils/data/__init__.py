@@ -2,6 +2,7 @@
 
 from . import distributed as distributed
 from .collate import default_collate as default_collate, default_convert as default_convert
+from .dataloader import DataLoader as DataLoader
 from .dataset import (
     ChainDataset as ChainDataset,
     ConcatDataset as ConcatDataset,
@@ -13,7 +14,6 @@ from .dataset import (
     random_split as random_split,
 )
 from .distributed import DistributedSampler as DistributedSampler
-from .loader import DataLoader as DataLoader
 from .sampler import (
     BatchSampler as BatchSampler,
     RandomSampler as RandomSampler,

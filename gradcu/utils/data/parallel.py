@@ -22,7 +22,7 @@ from . import worker
 from .pin import pin_memory
 
 if TYPE_CHECKING:
-    from .loader import DataLoader
+    from .dataloader import DataLoader
 
 _MOST_UNDER_WAY = 16  # tasks per worker, of whatever `prefetch_factor`: small messages of these fit any connection
 
