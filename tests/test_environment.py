@@ -219,3 +219,14 @@ def test_torch_function_by_hand(torch):
     assert torch.overrides.has_torch_function((mine,))
     assert torch.overrides.is_tensor_like(mine)
     assert f(mine) == ("f", (Mine,), (mine,))
+
+
+def test_vmap_is_at_the_top(torch):
+    assert torch.vmap(lambda row: row.sum())(torch.ones(3, 2)).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_losses_to_derive_from_need_no_arguments(torch):
+    assert torch.nn.modules.loss._Loss().reduction == "mean"
+    loss = torch.nn.modules.loss._WeightedLoss(torch.ones(2), reduction="sum")
+    assert loss.reduction == "sum"
+    assert list(loss.state_dict()) == ["weight"]
