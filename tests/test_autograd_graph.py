@@ -63,6 +63,39 @@ class TestEdges:
             torch.autograd.grad(edge, unused, torch.ones(2), materialize_grads=True)
 
 
+class TestNamedInputs:
+    """`inputs` as a dict, of a module's parameters say."""
+
+    @pytest.mark.parametrize("batched", [False, True])
+    def test_gradients_have_the_names(self, torch, batched):
+        model = torch.nn.Linear(2, 1)
+        named = dict(model.named_parameters())
+        loss = model(torch.ones(3, 2)).sum()
+        vectors = torch.tensor([1.0, 2.0]) if batched else None
+        found = torch.autograd.grad(loss, named, vectors, is_grads_batched=batched)
+        assert list(found) == ["weight", "bias"]
+        assert found["bias"].tolist() == ([[3.0], [6.0]] if batched else [3.0])
+
+    def test_backward_reaches_only_those(self, torch):
+        model = torch.nn.Linear(2, 1)
+        model(torch.ones(3, 2)).sum().backward(inputs={"bias": model.bias})
+        assert model.bias.grad.tolist() == [3.0]
+        assert model.weight.grad is None
+
+    @pytest.mark.parametrize("nothing", [{}, []])
+    def test_there_must_be_some(self, torch, nothing):
+        x = torch.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError, match=r"`inputs` argument to `grad\(\)` cannot be empty"):
+            torch.autograd.grad(x.sum(), nothing)
+
+    def test_only_inputs_is_of_no_consequence(self, torch):
+        x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        assert torch.autograd.grad((x * y).sum(), x, None, True, False, True)[0].tolist() == [1.0, 1.0]
+        with pytest.warns(FutureWarning, match="only_inputs argument is deprecated"):
+            torch.autograd.grad((x * y).sum(), x, only_inputs=False)
+        assert y.grad is None
+
+
 class TestSavedTensorHooks:
     def test_backward_uses_what_was_unpacked(self, torch, graph):
         x = leaf(torch, 1.0, 2.0)

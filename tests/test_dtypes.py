@@ -189,3 +189,20 @@ def test_unsigned_integers_hold_what_numpy_gives() -> None:
     x = gradcu.from_numpy(np.array([0, 40000], dtype=np.uint16))
     assert x.dtype is gradcu.uint16
     assert x.to(gradcu.float32).tolist() == [0.0, 40000.0]
+
+
+@pytest.mark.parametrize("kind", ["FloatTensor", "LongTensor", "BoolTensor", "Tensor"])
+def test_type_takes_the_old_classes_and_their_names(torch, kind):
+    x = torch.tensor([0, 3], dtype=torch.int16)
+    made, named = x.type(getattr(torch, kind)), x.type(f"{torch.__name__}.{kind}")
+    assert made.type() == named.type() == f"{torch.__name__}.{'FloatTensor' if kind == 'Tensor' else kind}"
+
+
+def test_modules_take_the_old_classes(torch):
+    assert torch.nn.Linear(1, 1).type(torch.DoubleTensor).weight.dtype is torch.float64
+
+
+def test_what_is_no_type(refused_alike):
+    refused_alike(lambda torch: torch.ones(2).type("nonsense"))
+    refused_alike(lambda torch: torch.ones(2).type("torch.FooTensor"))
+    refused_alike(lambda torch: torch.ones(2).type(3))

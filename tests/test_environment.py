@@ -46,6 +46,11 @@ def test_jit_gives_the_function_back_and_warns():
         (lambda: gradcu.jit.load("m.pt"), "load its state_dict"),
         (lambda: gradcu.jit.save(None, "m.pt"), "gradcu.save"),
         (lambda: gradcu.distributed.init_process_group("gloo"), r"is_available\(\) is False"),
+        (
+            lambda: gradcu.distributed.all_reduce(gradcu.ones(1)),
+            r"distributed.all_reduce: gradcu trains in one process",
+        ),
+        (lambda: gradcu.nn.parallel.DistributedDataParallel(gradcu.nn.ReLU()), r"is_available\(\) is False"),
         (lambda: gradcu.library.custom_op("mine::op"), "autograd.Function"),
         (lambda: gradcu.utils.cpp_extension.load("mine", ["a.cpp"]), "autograd.Function"),
     ],
@@ -58,8 +63,52 @@ def test_what_cannot_be_done_is_refused_with_advice(call, advice):
 def test_distributed_says_that_it_is_not_there():
     assert not gradcu.distributed.is_available()
     assert not gradcu.distributed.is_initialized()
-    with pytest.raises(AttributeError, match="no attribute 'all_reduce': gradcu trains in one process"):
-        gradcu.distributed.all_reduce(gradcu.ones(1))
+    with pytest.raises(AttributeError, match="no attribute 'rpc': gradcu trains in one process"):
+        gradcu.distributed.rpc  # noqa: B018
+
+
+#: lines at the top of well-known scripts, of which most are used only where there is a GPU, or several
+IMPORTS = """
+import torch.backends.cudnn as cudnn
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.utils.model_zoo as model_zoo
+from torch.autograd import Function, Variable
+from torch.autograd.variable import Variable
+from torch.cuda.amp import GradScaler, autocast
+from torch.distributed import destroy_process_group, init_process_group
+from torch.hub import load_state_dict_from_url
+from torch.nn.modules.utils import _pair, _triple
+from torch.nn.parallel import DataParallel, DistributedDataParallel as DDP, data_parallel
+from torch.optim.lr_scheduler import LRScheduler, _LRScheduler
+from torch.optim.optimizer import Optimizer, required
+from torch.utils.data.dataloader import DataLoader, default_collate
+from torch.utils.data.dataset import Dataset, random_split
+from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data.sampler import SubsetRandomSampler
+"""
+
+
+@pytest.mark.parametrize("line", IMPORTS.split("\n")[1:-1])
+def test_what_scripts_import_is_there(torch, line):
+    exec(line.replace(" torch.", f" {torch.__name__}."), {})
+
+
+def test_variables_are_tensors(torch):
+    data = torch.ones(2)
+    x = torch.autograd.Variable(data, requires_grad=True)
+    assert x.requires_grad
+    assert not data.requires_grad
+    assert x.data_ptr() == data.data_ptr()
+    assert isinstance(data, torch.autograd.Variable)
+    assert not isinstance(3, torch.autograd.Variable)
+    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got int"):
+        torch.autograd.Variable(3)
+
+
+def test_data_parallel_calls_the_module():
+    x = gradcu.ones(2, 3)
+    assert gradcu.equal(gradcu.nn.parallel.data_parallel(gradcu.nn.Flatten(0), x), gradcu.ones(6))
 
 
 def test_determinism_switches(torch):
@@ -170,3 +219,14 @@ def test_torch_function_by_hand(torch):
     assert torch.overrides.has_torch_function((mine,))
     assert torch.overrides.is_tensor_like(mine)
     assert f(mine) == ("f", (Mine,), (mine,))
+
+
+def test_vmap_is_at_the_top(torch):
+    assert torch.vmap(lambda row: row.sum())(torch.ones(3, 2)).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_losses_to_derive_from_need_no_arguments(torch):
+    assert torch.nn.modules.loss._Loss().reduction == "mean"
+    loss = torch.nn.modules.loss._WeightedLoss(torch.ones(2), reduction="sum")
+    assert loss.reduction == "sum"
+    assert list(loss.state_dict()) == ["weight"]

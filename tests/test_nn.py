@@ -707,3 +707,19 @@ def test_losses_are_of_floats(torch, name, values):
     x = torch.tensor(values)
     with pytest.raises(NotImplementedError, match="not implemented for"):
         getattr(torch.nn.functional, name)(x, x)
+
+
+def test_ctc_loss_of_impossible_steps_has_no_gradient(torch):
+    """log_probs are minus infinity where a mask went before log_softmax."""
+    log_probs = torch.zeros(4, 2, 3).log_softmax(-1)
+    log_probs[1, 0] = -float("inf")
+    log_probs.requires_grad_()
+    targets, sizes = torch.tensor([[1, 2], [2, 1]]), torch.tensor([2, 2])
+    loss = torch.nn.functional.ctc_loss(
+        log_probs, targets, torch.tensor([4, 4]), sizes, reduction="none", zero_infinity=True
+    )
+    loss.sum().backward()
+    assert loss[0] == 0
+    assert loss[1] > 0
+    assert not log_probs.grad[:, 0].any()
+    assert log_probs.grad[:, 1].any()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from .. import backends
 from ..backends.batched import Level
@@ -18,6 +19,7 @@ from .function import Function, once_differentiable
 from .grad_mode import _unsafe_preserve_version_counter as _unsafe_preserve_version_counter, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .graph import GradientEdge, edge_within
+from .variable import Variable
 
 __all__ = [
     "Function",
@@ -46,7 +48,7 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     grad_variables: Any = None,
-    inputs: Roots | None = None,
+    inputs: Roots | dict[str, Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of leaves (or of `inputs` alone) in their `grad`.
 
@@ -101,17 +103,24 @@ _method.__name__ = _method.__qualname__ = "backward"
 Tensor.backward = _method  # type: ignore[method-assign, assignment]
 
 
+@overload
+def grad(outputs: Roots, inputs: dict[str, Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]: ...
+@overload
+def grad(outputs: Roots, inputs: Roots, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]: ...
 def grad(
     outputs: Roots,
-    inputs: Roots,
+    inputs: Roots | dict[str, Tensor],
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor, ...]:
-    """The gradients of `outputs` by `inputs`, as a tuple; nothing is accumulated in `grad`.
+) -> tuple[Tensor, ...] | dict[str, Tensor]:
+    """The gradients of `outputs` by `inputs`, as a tuple, or a dict if that is what `inputs` are.
+
+    Nothing is accumulated in `grad`, whatever the old argument `only_inputs` says.
 
     allow_unused: give None for inputs that no output depends on, rather than raise RuntimeError.
     materialize_grads: give zeros for them. is_grads_batched: grad_outputs have one more dimension, in front, and so
@@ -120,15 +129,26 @@ def grad(
     >>> x = tensor(3.0, requires_grad=True)
     >>> grad(x**2, x)
     (tensor(6.),)
+    >>> grad(x**2, {"x": x})
+    {'x': tensor(6.)}
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use gradcu.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if allow_unused is False and materialize_grads:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
     if is_grads_batched:
         options = {"allow_unused": allow_unused, "materialize_grads": materialize_grads, "create_graph": create_graph}
-        return _batched(outputs, inputs, grad_outputs, retain_graph, options)
+        return _as_given(inputs, _batched(outputs, _several(inputs), grad_outputs, retain_graph, options))
     outputs, wanted = _several(outputs), _several(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     tensorial = create_graph or state.level is not None
     edges, grads = _roots(outputs, grad_outputs, tensorial)
     retain = create_graph if retain_graph is None else retain_graph
@@ -154,7 +174,12 @@ def grad(
             )
         else:
             results.append(engine.wrap(g, tensorial))
-    return tuple(results)
+    return _as_given(inputs, results)
+
+
+def _as_given(inputs: Any, results: Sequence[Any]) -> Any:
+    """The results as a dict with the names of the inputs, if they have any."""
+    return dict(zip(inputs, results, strict=True)) if isinstance(inputs, dict) else tuple(results)
 
 
 def _batched(outputs: Roots, inputs: Roots, vectors: Any, retain: bool | None, options: dict) -> tuple[Any, ...]:
@@ -167,7 +192,9 @@ def _batched(outputs: Roots, inputs: Roots, vectors: Any, retain: bool | None, o
         return tuple(None if g is None else outside(g, 0, level) for g in found)
 
 
-def _several(tensors: Roots) -> tuple[Any, ...]:
+def _several(tensors: Roots | dict[str, Tensor]) -> tuple[Any, ...]:
+    if isinstance(tensors, dict):
+        return tuple(tensors.values())
     return (tensors,) if isinstance(tensors, (Tensor, GradientEdge)) else tuple(tensors)
 
 
@@ -242,8 +269,3 @@ def __getattr__(name: str) -> Any:
     if name in ("forward_ad", "profiler"):  # imported when first used
         return importlib.import_module(f"gradcu.autograd.{name}")
     raise AttributeError(f"module 'gradcu.autograd' has no attribute '{name}'")
-
-
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
-    """The old name of a tensor: `data` itself outside of the graph."""
-    return data.detach().requires_grad_(requires_grad)

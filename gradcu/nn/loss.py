@@ -23,7 +23,13 @@ class _Loss(Module):
     settings: tuple[str, ...] = ()
     reduction: str
 
-    def __init__(self, size_average: bool | None, reduce: bool | None, reduction: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        **settings: Any,
+    ) -> None:
         super().__init__()
         self.reduction = legacy(size_average, reduce, reduction, 4)
         for name, value in settings.items():
@@ -39,7 +45,12 @@ class _Loss(Module):
 
 class _WeightedLoss(_Loss):
     def __init__(
-        self, weight: Tensor | None, size_average: bool | None, reduce: bool | None, reduction: str, **settings: Any
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        **settings: Any,
     ) -> None:
         super().__init__(size_average, reduce, reduction, **settings)
         self.register_buffer("weight", weight)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
-from ..dtypes import dtype
 from ..graph.modes import no_grad
 from ..ops.convert import parse_to
 from ..ops.creation import empty_like
@@ -386,8 +385,8 @@ class Module(Hooked, Stateful):
         """Move all parameters and buffers to a CUDA device."""
         return self._apply(lambda t: t.cuda(device))
 
-    def type(self, dst_type: dtype | str) -> Self:
-        """Convert all parameters and buffers."""
+    def type(self, dst_type: Any) -> Self:
+        """Convert all parameters and buffers, as `Tensor.type` does."""
         return self._apply(lambda t: t.type(dst_type))
 
     def float(self) -> Self:

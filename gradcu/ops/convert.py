@@ -150,14 +150,31 @@ def numpy(input: Tensor, *, force: bool = False) -> Any:
 
 @expose(function=False, name="type")
 def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The type's name as PyTorch writes it ("gradcu.FloatTensor"), or the tensor in another dtype."""
+    """The type's name as PyTorch writes it ("gradcu.FloatTensor"), or the tensor as a type or in a dtype.
+
+    A type is `gradcu.FloatTensor`, `gradcu.cuda.LongTensor` and so on, or the name of one. Raises ValueError for other
+    names, TypeError for what is neither.
+    """
     if dtype is None:
         name = input.dtype.type_name
         return f"gradcu.{'cuda.' if input.is_cuda else ''}{name}Tensor"
-    if isinstance(dtype, str):
-        short = dtype.rpartition(".")[2].removesuffix("Tensor")
-        dtype = next(d for d in dtypes.dtype.by_name.values() if d.type_name == short)
-    return to(input, dtype)
+    if isinstance(dtype, dtypes.dtype):
+        return to(input, dtype)
+    return to(input, *of_tensor_type(dtype))
+
+
+def of_tensor_type(kind: Any) -> tuple[str, dtypes.dtype]:
+    """The device and the dtype that a class such as `FloatTensor`, or its name, stands for."""
+    if not isinstance(kind, (str, type)):
+        raise TypeError("dtype must be a type, str, or dtype object")
+    name = kind if isinstance(kind, str) else kind.__name__
+    by_name = {f"{d.type_name}Tensor": d for d in dtypes.dtype.by_name.values()} | {
+        "Tensor": dtypes.get_default_dtype()
+    }
+    dtype = by_name.get(name.rpartition(".")[2])
+    if dtype is None:
+        raise ValueError(f"invalid type: '{name}'")
+    return "cuda" if "cuda." in name else "cpu", dtype
 
 
 @expose(function=False)

@@ -62,10 +62,10 @@ def ctc_loss(
     skips = host.zeros(table.shape, dtype=bool)
     skips[:, 2:] = (table[:, 2:] != blank) & (table[:, 2:] != table[:, :-2])
     xp = backends.namespaces[type(log_probs._array)]
-    seen = log_probs.gather(2, from_array(xp.asarray(table)).unsqueeze(0).expand(steps, -1, -1))
     allowed = from_array(xp.asarray(skips))
     # So low that it counts for nothing, and yet finite: its derivatives are zero and not NaN.
     never = -1e30 if log_probs.dtype is not dtypes.float16 else -1e4
+    seen = log_probs.gather(2, from_array(xp.asarray(table)).unsqueeze(0).expand(steps, -1, -1)).clamp(min=never)
     at = from_array(xp.arange(table.shape[1]))
     alpha = functions["where"](at < 2, seen[0], never) if steps else seen.new_full((n, table.shape[1]), never)
     history = [alpha]

@@ -10,6 +10,7 @@ from ..backends import shared
 from ..backends.lookup import owner_of
 from ..graph.views import replay_array
 from ..tensor import Tensor, fill, from_array
+from .convert import of_tensor_type
 from .expose import expose
 
 # --- the memory behind tensors ---
@@ -212,7 +213,6 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
 @expose(method=False)
 def set_default_tensor_type(t: Any) -> None:
     """PyTorch's old way to say `set_default_dtype` and `set_default_device`: a class such as `gradcu.DoubleTensor`."""
-    name = t if isinstance(t, str) else t.__name__
-    short = name.rpartition(".")[2].removesuffix("Tensor")
-    dtypes.set_default_dtype(next(d for d in dtypes.dtype.by_name.values() if d.type_name == short))
-    devices.set_default_device("cuda" if "cuda." in name else None)
+    device, dtype = of_tensor_type(t)
+    dtypes.set_default_dtype(dtype)
+    devices.set_default_device(None if device == "cpu" else device)

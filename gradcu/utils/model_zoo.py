@@ -1,0 +1,5 @@
+"""`gradcu.utils.model_zoo`: the older name of what `gradcu.hub` has."""
+
+from ..hub import load_state_dict_from_url as load_url
+
+__all__ = ["load_url"]
