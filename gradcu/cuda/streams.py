@@ -1,12 +1,19 @@
-"""Streams, in whose order work on a device is done, and events, which mark points in them."""
+"""Streams, in whose order work on a device is done, and events, which mark points in them.
+
+As in PyTorch, a node runs its backward in the stream in which its operation was recorded, after what the stream of the
+walk has done so far, and before what that does next. While no stream is chosen nothing is noted for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import backends, devices
+from ..graph.node import Node, watchers
 
 
 class Stream:
@@ -99,6 +106,46 @@ def stream(stream: Stream | None) -> Iterator[None]:
     """A block whose work is done in the given stream; None changes nothing."""
     if stream is None:
         yield
-    else:
+        return
+    _chosen.streams.append(stream)
+    watchers.append(_remember)
+    try:
         with stream._stream:
             yield
+    finally:
+        watchers.remove(_remember)
+        _chosen.streams.pop()
+
+
+class _Chosen(threading.local):
+    def __init__(self) -> None:
+        self.streams: list[Stream] = []  # those of the blocks that this thread is in
+
+
+_chosen = _Chosen()
+
+
+def _remember(node: Node) -> None:
+    """Have a new node of this thread run its backward in the stream of the block."""
+    if _chosen.streams:
+        node.own_hooks().runs = functools.partial(_InStream, _chosen.streams[-1])
+
+
+class _InStream:
+    """Runs a node, or a part of one, in a stream."""
+
+    def __init__(self, stream: Stream, runner: Any) -> None:
+        self._stream, self._runner = stream, runner
+
+    def __getattr__(self, way: str) -> Callable:
+        def run(node: Node, g: Any, xp: Any) -> Any:
+            function, walking = getattr(self._runner, way), current_stream()
+            if walking == self._stream:
+                return function(node, g, xp)
+            self._stream.wait_stream(walking)
+            with self._stream._stream:
+                results = function(node, g, xp)
+            walking.wait_stream(self._stream)
+            return results
+
+        return run

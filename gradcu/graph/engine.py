@@ -160,6 +160,8 @@ def _walk(
             if node in targets and node._outputs == 1 and not create:
                 g = g[...]  # another object, so that `CopySlices` does not take what was caught for its own
             runner = part(node, reach)
+        if hooks is not None and hooks.runs is not None:
+            runner = hooks.runs(runner)
         if shown:
             runner = shown[-1].around(runner, shown)
         if create:

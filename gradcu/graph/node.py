@@ -46,7 +46,7 @@ class Output:
 class NodeHooks:
     """The hooks of one node; most nodes have none of these."""
 
-    __slots__ = ("after", "before", "metadata", "retained", "tangents", "tensor")
+    __slots__ = ("after", "before", "metadata", "retained", "runs", "tangents", "tensor")
 
     def __init__(self) -> None:
         self.tensor: dict[int, dict[int, Callable]] = {}  # by output number: of `Tensor.register_hook`
@@ -55,6 +55,7 @@ class NodeHooks:
         self.after: dict[int, Callable] = {}
         self.metadata: dict = {}
         self.tangents: tuple[Any, ...] = ()  # by result, in forward mode
+        self.runs: Callable[[Any], Any] | None = None  # what runs it in surroundings of its own: a CUDA stream
 
 
 class NodeType(type):

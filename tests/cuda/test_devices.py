@@ -268,6 +268,38 @@ def test_streams_and_events():
     assert torch.cuda.current_stream() == torch.cuda.default_stream() != stream
 
 
+class Noted(torch.autograd.Function):
+    """Passes on what it gets, and notes the stream in which its backward runs."""
+
+    @staticmethod
+    def forward(ctx, x, seen):
+        ctx.seen = seen
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        ctx.seen.append(torch.cuda.current_stream())
+        if len(ctx.seen) > 2:
+            raise ValueError("enough")
+        return g * 2, None
+
+
+def test_backward_runs_in_the_streams_of_the_forward():
+    x, seen, stream = torch.ones(3, device="cuda", requires_grad=True), [], torch.cuda.Stream()
+    y = Noted.apply(x, seen)
+    with torch.cuda.stream(stream):
+        y = Noted.apply(y, seen)
+    torch.cuda.current_stream().wait_stream(stream)
+    total = (y * y).sum()
+    total.backward(retain_graph=True)
+    assert seen == [stream, torch.cuda.default_stream()]
+    assert x.grad.tolist() == [8.0] * 3
+    with pytest.raises(ValueError, match="enough"):
+        total.backward()
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert (x * 2).sum().grad_fn.next_functions[0][0].hooks is None  # nothing is noted outside of the block
+
+
 def test_sums_are_in_the_order_of_the_index_in_deterministic_mode():
     # In float32 these sums depend on their order: 1e8 + 1 - 1e8 is 0, 1e8 - 1e8 + 1 is 1.
     index = torch.tensor([0, 2, 0, 0], device="cuda")
