@@ -230,18 +230,31 @@ def pointwise_chain(torch: Any, device: str) -> Step:
     return step
 
 
-@workload("gelu, 1M")
-def gelu(torch: Any, device: str) -> Step:
-    make = Maker(torch, device)
-    x, direction = make.normal(1_000_000, grad=True), make.normal(1_000_000)
+def activations(*names: str, size: int) -> Build:
+    """Activations on top of each other, forward and backward."""
 
-    def step() -> Iterable[Any]:
-        clear_grads((x,))
-        y = torch.nn.functional.gelu(x)
-        y.backward(direction)
-        return y, x.grad
+    def build(torch: Any, device: str) -> Step:
+        make = Maker(torch, device)
+        x, direction = make.normal(size, grad=True), make.normal(size)
+        functions = [getattr(torch.nn.functional, name) for name in names]
 
-    return step
+        def step() -> Iterable[Any]:
+            clear_grads((x,))
+            y = x
+            for function in functions:
+                y = function(y)
+            y.backward(direction)
+            return y, x.grad
+
+        return step
+
+    return build
+
+
+workload("gelu, 1M")(activations("gelu", size=1_000_000))
+for _name in ("gelu", "silu", "softplus", "sigmoid"):
+    workload(f"{_name} x 3, 4M", target=0.5)(activations(_name, _name, _name, size=4_000_000))
+workload("activations, 1M", target=0.5)(activations("gelu", "silu", "softplus", "sigmoid", size=1_000_000))
 
 
 @workload("mask and rows, 1M", target=0.5)
