@@ -39,6 +39,7 @@ from . import (
     pick,
     pool,
     powers,
+    products,
     protocols,
     random,
     rearrange,

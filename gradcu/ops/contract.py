@@ -11,7 +11,8 @@ from ..graph.op import Primitive
 from ..tensor import Tensor, wrap_dim
 from .arithmetic import mul, multiply
 from .expose import expose
-from .linalg import bmm_, mm_, not_tensor, type_name
+from .linalg import not_tensor, type_name
+from .products import bmm_, mm_
 from .reduce import sum_
 from .shape import permute_dims, reshape_, unbroadcast
 
