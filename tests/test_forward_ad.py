@@ -302,3 +302,36 @@ class TestInPlace:
                 with pytest.raises(RuntimeError, match="make the view anew"):
                     use()
             assert forward_ad.unpack_dual(x[1:]).tangent.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("walked", [False, True])
+def test_graphs_of_tangents_die_by_reference_counting(collector_off, walked):
+    import gc
+
+    import gradcu
+
+    fw, w = gradcu.autograd.forward_ad, gradcu.ones(3, requires_grad=True)
+
+    def derive():
+        with fw.dual_level():
+            x = fw.make_dual(gradcu.ones(3), gradcu.ones(3))
+            tangent = fw.unpack_dual((x * w).sin() @ w).tangent
+        if walked:
+            tangent.backward()
+
+    derive()  # which makes classes and functions
+    gc.collect()
+    for _ in range(3):
+        derive()
+    assert gc.collect() == 0
+
+
+def test_a_tangent_remembers_the_versions_of_what_it_came_from(torch):
+    fw = torch.autograd.forward_ad
+    w, v = torch.ones(3, requires_grad=True), torch.full((3,), 2.0)
+    with fw.dual_level():
+        tangent = fw.unpack_dual(fw.make_dual(v, torch.ones(3)) * w * w).tangent
+        with torch.no_grad():
+            w.mul_(3)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            tangent.sum().backward()
