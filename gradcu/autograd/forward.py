@@ -202,14 +202,17 @@ def _with_values(op: Any, formula: Callable, skipped: int) -> Callable:
         sources |= {name: f"arrays[{i}]", f"{name}_shape": f"arrays[{i}].shape", f"{name}_dtype": f"arrays[{i}].dtype"}
         sources[f"d{name}"] = f"g[{i}]"
     names = ", ".join(sources[n] for n in parameters(formula)[skipped:])
+    values = eval(f"lambda g, arrays, attributes, out: [{names}]")
     if skipped == 1:
-        return eval(f"lambda g, arrays, attributes, out: f(xp, {names})", {"f": formula, "xp": _host})
+        return lambda *given: formula(_host, *values(*given))
     kernel = native.Kernel(lambda xp, *values: [formula(xp, *values)])
-    scope = {"f": formula, "xp": _host, "kernel": kernel, "small": native.SMALL}
-    computed = f"lambda g, arrays, attributes, out: f(xp, g, {names})"
-    large = f"lambda g, arrays, attributes, out: (kernel(g, {names}) or (f(xp, g, {names}),))[0]"
-    quick, compiled = eval(computed, scope), eval(large, scope)
-    return lambda g, *values: (quick if g.size < native.SMALL else compiled)(g, *values)
+
+    def pushed(g: Any, *given: Any) -> Any:
+        named = values(g, *given)
+        results = kernel(g, *named) if g.size >= native.SMALL else None
+        return formula(_host, g, *named) if results is None else results[0]
+
+    return pushed
 
 
 # --- where it is: on raw arrays at first, too ---

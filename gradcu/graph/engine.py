@@ -52,21 +52,19 @@ def walk(
     captures: Sequence[Any] | None = None,
     by: Freed = FREED_BY_BACKWARD,
     record: bool | None = None,
-    ways: tuple[dict[Any, set[int]], set[Any]] | None = None,
 ) -> list[Any]:
     """Carry `grads` from `edges` to the leaves, or to the edges `captures` alone, and return what arrived there.
 
     The gradients are raw arrays, or tensors where `create` says that the walk itself is recorded (or, with
     `record=False`, that only tangents are carried along). `retain` keeps the saved values for another walk; `by` stands
-    in their place if they are let go, and names the call. `ways` are the `paths` from `edges` to `captures`, for who
-    walks them often.
+    in their place if they are let go, and names the call.
     """
     before, outer = state.grad, state.walk
     state.grad, state.walk = create if record is None else record, Walk(edges, captures, retain, outer)
     try:
         if state.walk.depth % DEEP == 0:
-            return in_another_thread(_walk, edges, grads, retain, create, captures, by, ways)
-        return _walk(edges, grads, retain, create, captures, by, ways)
+            return in_another_thread(_walk, edges, grads, retain, create, captures, by)
+        return _walk(edges, grads, retain, create, captures, by)
     except Exception:
         if anomalies.enabled and state.walk.node is not None:
             report(state.walk.node)
@@ -120,13 +118,13 @@ def in_another_thread(function: Callable, *args: Any) -> Any:
 
 
 def _walk(
-    edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed, ways: Any
+    edges: Sequence, grads: Sequence, retain: bool, create: bool, captures: Sequence | None, freed: Freed
 ) -> list:
     watching, shown = anomalies.enabled, state.interceptors
     buffers: dict[Any, Any] = {}  # what has arrived so far, by node (a list for several results) or leaf
     owned: set[Any] = set()  # those whose buffer this walk allocated and may add to in place
     waiting: list[tuple[int, Node]] = []
-    targets, needed = (None, None) if captures is None else ways or paths(edges, captures)
+    targets, needed = (None, None) if captures is None else paths(edges, captures)
     reach = None if targets is None else needed | targets.keys()  # type: ignore[operator]
     caught: dict[tuple[Any, int], Any] = {}
     xp: Any = recorded_namespace
