@@ -7,7 +7,6 @@ CuPy lacks is in the kernels of the folder `kernels/`, which `gpu/` calls.
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 import os
@@ -441,7 +440,7 @@ def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
 
 def _rows(shape: tuple[int, ...], index: tuple) -> tuple[Any, tuple[int, ...]]:
     """The rows that an index picks from an array that is seen as rows, and the shape of a row."""
-    if len(index) <= len(shape) and builtins.all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
+    if len(index) <= len(shape) and all(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in index):
         rows: Any = 0
         for n, i in zip(shape, index):
             rows = rows * n + i.astype(np.int64) % n  # as CuPy reads x[i]: what is out of range wraps around

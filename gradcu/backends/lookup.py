@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import sys
 from pathlib import Path
@@ -26,10 +27,11 @@ def declared(name: str) -> Any:
     return registry.get(name)
 
 
+@functools.cache
 def lookup(name: str, library: Any, backend: str) -> Any:
-    """A declared primitive, applied to raw arrays of the module `backend`, or what the library has; kept for next time.
+    """A declared primitive, applied to raw arrays of the module `backend`, or what the library has.
 
-    Kept names hide Python's own of that name, such as `all`, in the module: it says `builtins.all`.
+    It is kept in the module for next time, unless it would hide one of Python's own there, such as `all`.
 
     Raises AttributeError if there is neither.
     """
@@ -38,7 +40,8 @@ def lookup(name: str, library: Any, backend: str) -> Any:
         found = functools.partial(primitive.forward, module)
     else:
         found = getattr(library, name)
-    setattr(module, name, found)
+    if not hasattr(builtins, name):
+        setattr(module, name, found)
     return found
 
 

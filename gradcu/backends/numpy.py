@@ -5,7 +5,6 @@ A name that is not defined here is that of a declared primitive, applied to raw 
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 import warnings
@@ -203,7 +202,7 @@ def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
         return
     if x.flags.c_contiguous and x.ndim > 1 and x.size:
         index = index if isinstance(index, tuple) else (index,)
-        rows = builtins.all(isinstance(i, np.ndarray) and i.dtype.kind in "iu" for i in index)
+        rows = all(isinstance(i, np.ndarray) and i.dtype.kind in "iu" for i in index)
         lead = len(index) if rows else x.ndim
         places = np.arange(math.prod(x.shape[:lead])).reshape(x.shape[:lead])[index]
         length = math.prod(x.shape[lead:])
