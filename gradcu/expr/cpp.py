@@ -31,11 +31,20 @@ typedef void (*Share)(void (*work)(void*, ptrdiff_t, ptrdiff_t), void* data, ptr
 
 ROW = """static void {name}_row({parameters}, ptrdiff_t begin, ptrdiff_t end) {{
     typedef {real} T;
-{before}    #pragma omp simd
-    for (ptrdiff_t i = begin; i < end; i++) {{
-{inside}
-    }}
-}}
+{before}{loops}}}
+"""
+LOOP = """{indent}#pragma omp simd
+{indent}for (ptrdiff_t i = {begin}; i < {end}; i++) {{
+{lines}
+{indent}}}
+"""
+#: A chain of functions waits for each of them in turn, and a processor can look ahead to no more than the next few
+#: elements. So the chain is cut before each function, and the parts go over a block of elements one after another.
+BLOCK = 512
+BLOCKS = """    {kept};
+    for (ptrdiff_t first = begin, last; first < end; first = last) {{
+        last = end - first < {block} ? end : first + {block};
+{loops}    }}
 """
 
 KERNEL = """{preamble}
@@ -106,50 +115,17 @@ static inline uint16_t to_bfloat16(float x) {
 """,
 }
 
-# The C library's vector form looks values up in tables, which takes half as long again. Least squares, reweighted
-# towards the least maximum (Lawson 1961): erf(x) / x in x^2 up to 1, and erf itself from there to 3.93, where it is 1.
-# It is off by two units in the last place at most.
-NEAR_ERFF = """#ifndef NEAR_ERFF
-#define NEAR_ERFF
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-static inline float near_erff(float x) {
-    const float a = __builtin_fabsf(x), u = x * x;
-    float small = 7.85385782e-05f;
-    small = __builtin_fmaf(small, u, -0.000801019254f);
-    small = __builtin_fmaf(small, u, 0.00518832775f);
-    small = __builtin_fmaf(small, u, -0.026853811f);
-    small = __builtin_fmaf(small, u, 0.112835854f);
-    small = __builtin_fmaf(small, u, -0.37612626f);
-    small = __builtin_fmaf(small, u, 1.12837911f);
-    const float t = __builtin_fmaf(a > 3.93f ? 3.93f : a, 0.682593882f, -1.68259382f);
-    float large = -0.000891810341f;
-    large = __builtin_fmaf(large, t, 0.00165936269f);
-    large = __builtin_fmaf(large, t, 0.00241579697f);
-    large = __builtin_fmaf(large, t, -0.00929592829f);
-    large = __builtin_fmaf(large, t, 0.00801216066f);
-    large = __builtin_fmaf(large, t, 0.00691629946f);
-    large = __builtin_fmaf(large, t, -0.0291350074f);
-    large = __builtin_fmaf(large, t, 0.0452736579f);
-    large = __builtin_fmaf(large, t, -0.0448467359f);
-    large = __builtin_fmaf(large, t, 0.0302995574f);
-    large = __builtin_fmaf(large, t, -0.013713832f);
-    large = __builtin_fmaf(large, t, 0.00379664754f);
-    large = __builtin_fmaf(large, t, 0.999509811f);
-    large = large > 1.0f ? 1.0f : large;
-    return a < 1.0f ? small * x : __builtin_copysignf(large, x);
-}
-#else
-extern "C" SIMD2 float erff(float) noexcept;
-#define near_erff erff
-#endif
-#endif
-"""
+#: functions of float that have a form of our own, in `kernels/cpu/<name>.h`
+NEAR = ("erf", "exp", "log1p")
 
 
 def declaration(function: str) -> str:
-    """Of a function of the C library, such as expf, or of `near_erff`."""
-    if function == "near_erff":
-        return NEAR_ERFF
+    """Of a function of the C library, such as sinf, or the text of one of our own, such as near_expf."""
+    if function.startswith("near_"):
+        from ..backends.lookup import kernels
+
+        name = function.removeprefix("near_").removesuffix("f")
+        return (kernels() / "cpu" / f"{name}.h").read_text(encoding="utf-8")
     plain = function.removesuffix("f") if function not in ("erf",) else function
     c_type = "double" if plain == function else "float"
     simd = "SIMD1 " if plain in FIRST_VECTORS else "SIMD2 " if plain in VECTORS else ""
@@ -194,11 +170,11 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
     suffix = "" if real == "double" else "f"
 
     def called_as(f: str, number: bool) -> str:
-        return f if number or not suffix else "near_erff" if f == "erf" else f + suffix
+        return f if number or not suffix else f"near_{f}f" if f in NEAR else f + suffix
 
     before, inside, text = statements(results, called_as)
     parameters: list[tuple[str, str]] = []
-    loads: list[str] = []
+    loads: dict[int, str] = {}
     fixed: list[str] = []  # loads that are the same for a row
     moved: list[str] = []
     stores: list[str] = []
@@ -213,7 +189,10 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
             parameters.append((f"const {c_type}*", n))
             place = {"column": "0", "strided": f"i * step_{n}"}.get(a.op, "i")
             line = f"const {'bool' if a.boolean else 'T'} v_{n} = {read.format(f'{n}[{place}]')};"
-            (fixed if a.op == "column" else loads).append(line)
+            if a.op == "column":
+                fixed.append(line)
+            else:
+                loads[id(a)] = line
         moved.append(n if a.op in ("number", "uniform") else f"{n} + i" if a.op == "array" else f"{n} + at[{strided}]")
         strided += a.op in STRIDED
     for i, r in enumerate(results):
@@ -229,15 +208,15 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
             row_signature += f", ptrdiff_t step_{a.args[0]}"
             moved.append(f"steps[{nth} * (outer + 1)]")
         nth += a.op in STRIDED
-    lines = "\n".join(before + inside)
-    called = sorted({f for f in re.findall(r"\b(near_erff|[a-z][a-z0-9]*)\(", lines) if f not in ("bool", "double")})
+    lines = "\n".join([*before, *inside.values()])
+    called = sorted(set(re.findall(r"\b(near_[a-z0-9]+|[a-z][a-z0-9]*)\(", lines)) - {"bool", "double"})
     halves = [] if stored not in CONVERSIONS else [HALVES, CONVERSIONS[stored]]
     row = ROW.format(
         name=name,
         parameters=row_signature,
         real=real,
         before="".join(f"    {line}\n" for line in [*fixed, *before]),
-        inside="\n".join(f"        {line}" for line in [*loads, *inside, *stores]),
+        loops=_loops(results, text, inside, loads, stores),
     )
     if strided:
         row += ROWS.format(name=name, parameters=signature, strided=strided, moved=", ".join(moved))
@@ -251,20 +230,76 @@ def kernel_source(trace: Trace, results: Sequence[Symbol], name: str, stored: st
     )
 
 
+def _loops(
+    results: Sequence[Symbol],
+    text: dict[int, str],
+    inside: dict[int, str],
+    loads: dict[int, str],
+    stores: Sequence[str],
+) -> str:
+    """The loop over elements; where functions are applied to each other's values, a loop over blocks of loops."""
+    symbols = [s for s in parts(results) if id(s) in inside]
+    stage: dict[int, int] = {}
+    for s in symbols:
+        after = max((stage[id(a)] for a in s.args if id(a) in stage), default=0)
+        stage[id(s)] = after + _waits(s)
+    stage = {part: max(k, 1) for part, k in stage.items()}
+    count = max(stage.values(), default=1)
+    if count == 1:
+        lines = [*loads.values(), *inside.values(), *stores]
+        return LOOP.format(indent=" " * 4, begin="begin", end="end", lines=_indented(lines, 8))
+    needed: dict[int, set[int]] = {k: set() for k in range(1, count + 1)}  # by stage, what comes from elsewhere
+    for s in symbols:
+        needed[stage[id(s)]].update(id(a) for a in s.args)
+    needed[count].update(map(id, results))
+    kept = [s for s in symbols if any(id(s) in needed[k] for k in range(stage[id(s)] + 1, count + 1))]
+    loops = []
+    for k in range(1, count + 1):
+        lines = [line for which, line in loads.items() if which in needed[k]]
+        lines += [
+            f"const {_kind(s)} {text[id(s)]} = at_{text[id(s)]}[i - first];"
+            for s in kept
+            if stage[id(s)] < k and id(s) in needed[k]
+        ]
+        lines += [inside[id(s)] for s in symbols if stage[id(s)] == k]
+        lines += [f"at_{text[id(s)]}[i - first] = {text[id(s)]};" for s in kept if stage[id(s)] == k]
+        lines += stores if k == count else ()
+        loops.append(LOOP.format(indent=" " * 8, begin="first", end="last", lines=_indented(lines, 12)))
+    memory = [f"T {', '.join(f'at_{text[id(s)]}[{BLOCK}]' for s in kept if not s.boolean)}"]
+    memory += [f"unsigned char at_{text[id(s)]}[{BLOCK}]" for s in kept if s.boolean]
+    return BLOCKS.format(kept="; ".join(memory), block=BLOCK, loops="".join(loops))
+
+
+def _waits(s: Symbol) -> bool:
+    """Whether a part of an expression is a function of many instructions."""
+    called = re.search(r"\bm\((\w+)\)", BASIC[s.op])
+    return called is not None and called[1] not in ("fabs", "sqrt", "floor", "ceil", "trunc", "nearbyint", "copysign")
+
+
+def _indented(lines: Sequence[str], spaces: int) -> str:
+    return "\n".join(" " * spaces + line for line in lines)
+
+
+def _kind(s: Symbol) -> str:
+    return "bool" if s.boolean else "double" if s.number else "T"
+
+
 def _function_of(function: Callable[[str, bool], str], number: bool, found: re.Match) -> str:
     return function(found[1], number)
 
 
 def statements(
     results: Sequence[Symbol], function: Callable[[str, bool], str]
-) -> tuple[list[str], list[str], dict[int, str]]:
+) -> tuple[list[str], dict[int, str], dict[int, str]]:
     """C++ for the parts of an expression: what stands before a loop, what within, and how each part is called there.
+
+    The last two are by the identity of the part.
 
     `function(name, number)` is the C library's function for elements, which are of the type T, or for numbers.
     """
     text: dict[int, str] = {}
     before: list[str] = []
-    inside: list[str] = []
+    inside: dict[int, str] = {}
     for s in parts(results):
         if s.op in ARGUMENTS:
             text[id(s)] = s.args[0] if s.op in ("uniform", "number") else f"v_{s.args[0]}"
@@ -283,6 +318,9 @@ def statements(
                 value = re.sub(r"\bT\(", "double(", value)
             value = re.sub(r"\bm\((\w+)\)", functools.partial(_function_of, function, s.number), value)
             text[id(s)] = f"t{len(before) + len(inside)}"
-            kind = "bool" if s.boolean else "double" if s.number else "T"
-            (before if s.number else inside).append(f"const {kind} {text[id(s)]} = {value};")
+            line = f"const {_kind(s)} {text[id(s)]} = {value};"
+            if s.number:
+                before.append(line)
+            else:
+                inside[id(s)] = line
     return before, inside, text

@@ -32,7 +32,7 @@ def elementwise_source(trace: Trace, results: Sequence[Symbol]) -> tuple[str, st
     outputs = [f"{'bool' if r.boolean else 'E'} out{i}" for i, r in enumerate(results)]
     stores = [f"out{i} = {'bool' if r.boolean else 'E'}({text[id(r)]});" for i, r in enumerate(results)]
     real = "float" if trace.dtype.itemsize == 4 else "double"
-    lines = [f"typedef {real} T;", *loads, *before, *inside, *stores]
+    lines = [f"typedef {real} T;", *loads, *before, *inside.values(), *stores]
     operation = "\n".join(lines)
     for builtin, value in BUILTINS.items():
         operation = operation.replace(builtin, value)
