@@ -41,6 +41,41 @@ struct minimum {
   template <class W> static __device__ W of(W a, W b) { return a < b || a != a ? a : b; }
 };
 
+// N neighbouring elements of an array, which a thread reads or writes in one go: at most 16 bytes by one instruction,
+// where their address is a multiple of 16 bytes (or of their size, if that is less). Which N suits is `pack` of
+// gradcu/backends/gpu/__init__.py.
+template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
+  T at[N];
+  __device__ T &operator[](int k) { return at[k]; }
+  __device__ const T &operator[](int k) const { return at[k]; }
+};
+
+// The N elements at x, in the type in which they are computed.
+template <int N, class T> __device__ Pack<WIDE, N> read(const T *x) {
+  const Pack<T, N> narrow = *(const Pack<T, N> *)x;
+  Pack<WIDE, N> found;
+  for (int k = 0; k < N; k++) found[k] = wide(narrow[k]);
+  return found;
+}
+template <class T, class W, int N> __device__ void write(T *x, const Pack<W, N> &values) {
+  Pack<T, N> rounded;
+  for (int k = 0; k < N; k++) rounded[k] = narrow<T>(values[k]);
+  *(Pack<T, N> *)x = rounded;
+}
+
+// The same for the last elements of an array, of which `left` are there; zeros stand for the others.
+template <int N, class T> __device__ Pack<WIDE, N> read(const T *x, long long left) {
+  if (N == 1 || left >= N) return read<N>(x);
+  Pack<WIDE, N> found;
+  for (int k = 0; k < N; k++) found[k] = k < left ? wide(x[k]) : WIDE(0);
+  return found;
+}
+template <class T, class W, int N> __device__ void write(T *x, const Pack<W, N> &values, long long left) {
+  if (N == 1 || left >= N) return write(x, values);
+  for (int k = 0; k < N; k++)
+    if (k < left) x[k] = narrow<T>(values[k]);
+}
+
 // The number of the running thread among all threads of a launch, for kernels of one element per thread.
 __device__ inline long long thread() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backends
+from .. import backends, dtypes
 from ..backends.cpu import compiled
 from ..graph.op import Primitive
 from ..tensor import Tensor
@@ -21,10 +21,26 @@ from .pool import window_sum
 Dims = tuple[int, ...]
 
 
+_float32 = backends.host.dtype("float32")
+
+
+def _wide(xp: Any, x: Any) -> Any:
+    """x, or in float32 what is of half precision."""
+    return xp.astype(x, _float32) if x is not None and x.itemsize == 2 else x
+
+
+def _narrow(xp: Any, x: Any, dtype: Any) -> Any:
+    """What was computed of `_wide` values, in the dtype that they had."""
+    return xp.astype(x, dtype) if x is not None and x.itemsize != dtype.itemsize else x
+
+
 @compiled("norm")
 def _standardize(
     xp: Any, x: Any, w: Any, b: Any, axes: Dims, affine: Dims, eps: float, center: bool
 ) -> tuple[Any, Any, Any]:
+    if x.itemsize == 2:
+        out, *statistics = _standardize(xp, *(_wide(xp, a) for a in (x, w, b)), axes, affine, eps, center)
+        return _narrow(xp, out, x.dtype), *statistics
     over = 1 / max(1, math.prod(x.shape[i] for i in axes))
     if center:
         mean = xp.sum(x, axis=axes, keepdims=True)
@@ -46,8 +62,13 @@ def _standardize(
 
 @compiled("norm")
 def _vjp(
-    xp: Any, g: Any, needs: Any, x: Any, w: Any, b_shape: Any, axes: Dims, affine: Dims, center: bool, rest: Any
-) -> tuple[Any, Any, Any]:
+    xp: Any, g: Any, needs: Any, x: Any, w: Any, b_shape: Any, x_dtype: Any, w_dtype: Any, b_dtype: Any, axes: Dims,
+    affine: Dims, center: bool, rest: Any,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    if x_dtype.itemsize == 2:
+        g, (x, w) = [_wide(xp, a) for a in g], (_wide(xp, a) for a in (x, w))
+        grads = _vjp(xp, g, needs, x, w, b_shape, *[_float32] * 3, axes, affine, center, rest)
+        return tuple(_narrow(xp, a, d) for a, d in zip(grads, (x_dtype, w_dtype, b_dtype)))
     (g_out, g_mean, g_scale), (mean, scale) = g, rest
     over = 1 / max(1, math.prod(x.shape[i] for i in axes))
     normal = (x - mean if center else x) * scale
@@ -103,7 +124,7 @@ rms_normal = _primitive("rms_normal", "FusedRmsNormBackward0")
 @compiled("norm")
 def _rescale(xp: Any, x: Any, w: Any, b: Any, affine: Dims) -> Any:
     """Each channel by a factor, and shifted: normalisation by statistics that are known."""
-    return x * w.reshape(affine) + b.reshape(affine)
+    return _narrow(xp, _wide(xp, x) * w.reshape(affine) + b.reshape(affine), x.dtype)
 
 
 def _over_channels(xp: Any, x: Any, affine: Dims) -> Any:
@@ -114,9 +135,9 @@ rescale = Primitive(
     "rescale",
     _rescale,
     {
-        "x": lambda xp, g, w, affine: g * xp.reshape(w, affine),
-        "w": lambda xp, g, x, affine: _over_channels(xp, g * x, affine),
-        "b": lambda xp, g, affine: _over_channels(xp, g, affine),
+        "x": lambda xp, g, w, affine, x_dtype: _narrow(xp, _wide(xp, g) * xp.reshape(w, affine), x_dtype),
+        "w": lambda xp, g, x, affine: _over_channels(xp, _wide(xp, g) * _wide(xp, x), affine),
+        "b": lambda xp, g, affine: _over_channels(xp, _wide(xp, g), affine),
     },
     inputs=3,
     node="NativeBatchNormBackward0",
@@ -125,14 +146,6 @@ rescale = Primitive(
         (make(4, 3), make(3), make(3), (1, 3)),
     ],
 )
-
-
-def _wide(*tensors: Tensor | None) -> tuple[list[Any], Any]:
-    """Half precision is normalised in float32: the tensors, and the dtype to go back to (None: as they are)."""
-    first = tensors[0]
-    if first is None or first._array.dtype.itemsize != 2:
-        return list(tensors), None
-    return [None if t is None else t.float() for t in tensors], first.dtype
 
 
 def _check_dtypes(input: Tensor, *parameters: Tensor | None) -> None:
@@ -186,9 +199,8 @@ def native_layer_norm(
     if input.dtype.category < 2:
         raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{input.dtype.type_name}'")
     _check_dtypes(input, weight, bias)
-    (x, w, b), dtype = _wide(input, weight, bias)
-    out, mean, scale = layer_normal.record((x, w, b), (axes, affine, eps, True))
-    return (out if dtype is None else out.to(dtype)), mean.detach(), scale.detach()
+    out, mean, scale = layer_normal.record((input, weight, bias), (axes, affine, eps, True))
+    return out, mean.detach(), scale.detach()
 
 
 @expose(method=False, into="nn.functional")
@@ -218,15 +230,13 @@ def rms_norm(
     Raises RuntimeError unless the input ends in `normalized_shape` and the weight has it.
     """
     axes, affine = _normalized_axes("rms_norm", input, normalized_shape, weight, None)
-    (x, w), dtype = _wide(input, weight)
     if eps is None:
-        eps = float(backends.host.finfo(x._array.real.dtype).eps)
-    if x.dtype.is_complex:
-        out = x * (x.square().mean(axes, keepdim=True) + eps).rsqrt()
-        out = out if w is None else out * w
-    else:
-        out = rms_normal.record((x, w, None), (axes, affine, eps, False))[0]
-    return out if dtype is None else out.to(dtype)
+        computed = _float32 if input.dtype.itemsize == 2 else input._array.real.dtype
+        eps = float(backends.host.finfo(computed).eps)
+    if input.dtype.is_complex:
+        out = input * (input.square().mean(axes, keepdim=True) + eps).rsqrt()
+        return out if weight is None else out * weight
+    return rms_normal.record((input, weight, None), (axes, affine, eps, False))[0]
 
 
 def _update(running: Tensor | None, value: Any, momentum: float) -> None:
@@ -268,26 +278,26 @@ def native_batch_norm(
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     _check_dtypes(input, weight, bias, running_mean, running_var)
     affine = (1, channels, *(1,) * (input.ndim - 2))
-    (x, w, b), dtype = _wide(input, weight, bias)
+    statistics = dtypes.float32 if input.dtype.itemsize == 2 else input.dtype
     if input.ndim < 2:
-        return functions["clone"](input), functions["clone"](x), functions["clone"](x)
+        return functions["clone"](input), *(input.to(statistics, copy=True) for _ in range(2))
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
-        scale = 1 / (running_var.to(x.dtype) + eps).sqrt()
-        if w is not None:
-            scale = scale * w
-        shift = -running_mean.to(x.dtype) * scale
-        out = rescale.record((x, scale, shift if b is None else shift + b), (affine,))
-        empty = functions["empty"](0, dtype=x.dtype, device=x.device)
-        return (out if dtype is None else out.to(dtype)), empty, empty
-    axes = (0, *range(2, x.ndim))
-    out, mean, scale = batch_normal.record((x, w, b), (axes, affine, eps, True))
-    if x.numel():
-        n = x.numel() // channels
+        scale = 1 / (running_var.to(statistics) + eps).sqrt()
+        if weight is not None:
+            scale = scale * weight
+        shift = -running_mean.to(statistics) * scale
+        out = rescale.record((input, scale, shift if bias is None else shift + bias), (affine,))
+        empty = functions["empty"](0, dtype=statistics, device=input.device)
+        return out, empty, empty
+    axes = (0, *range(2, input.ndim))
+    out, mean, scale = batch_normal.record((input, weight, bias), (axes, affine, eps, True))
+    if input.numel():
+        n = input.numel() // channels
         _update(running_mean, mean._array, momentum)
         _update(running_var, (1 / scale._array**2 - eps) * (n / max(1, n - 1)), momentum)
-    return (out if dtype is None else out.to(dtype)), *(t.detach().reshape(channels) for t in (mean, scale))
+    return out, *(t.detach().reshape(channels) for t in (mean, scale))
 
 
 @expose(method=False)
@@ -352,11 +362,9 @@ def native_group_norm(
                 f"Expected {what} to be a vector of size equal to the number of channels in input, but got {what} of "
                 f"shape {list(t.shape)} and input of shape {list(input.shape)}"
             )
-    (x, w, b), dtype = _wide(input, weight, bias)
-    x = x.reshape(N, group, C // group, HxW)
-    out, mean, scale = group_normal.record((x, w, b), ((2, 3), (1, group, C // group, 1), eps, True))
-    out = out.reshape(input.shape)
-    return (out if dtype is None else out.to(dtype)), *(t.reshape(N, group) for t in (mean, scale))
+    x, affine = input.reshape(N, group, C // group, HxW), (1, group, C // group, 1)
+    out, mean, scale = group_normal.record((x, weight, bias), ((2, 3), affine, eps, True))
+    return out.reshape(input.shape), *(t.reshape(N, group) for t in (mean, scale))
 
 
 @expose(method=False, into="nn.functional")
@@ -405,14 +413,13 @@ def instance_norm(
     if math.prod(size) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     _check_channels(channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    (x, w, b), dtype = _wide(input, weight, bias)
-    affine = (1, channels, *(1,) * len(size))
-    out, mean, scale = batch_normal.record((x, w, b), (tuple(range(2, x.ndim)), affine, eps, True))
+    axes, affine = tuple(range(2, input.ndim)), (1, channels, *(1,) * len(size))
+    out, mean, scale = batch_normal.record((input, weight, bias), (axes, affine, eps, True))
     _update(running_mean, mean._array.mean(axis=0), momentum)
     if running_var is not None:
         count = math.prod(size)
         _update(running_var, ((1 / scale._array**2 - eps) * (count / max(1, count - 1))).mean(axis=0), momentum)
-    return out if dtype is None else out.to(dtype)
+    return out
 
 
 @expose(function=False, method=False, into="nn.functional")

@@ -107,7 +107,7 @@ def test_norms(xp, schedule, dtype, kind, center):
     close(scale, want_scale, exact)
     close(out, normal * w64.reshape(affine) + b64.reshape(affine), dtype, 4)
     grads = [on[3], None, None]
-    dx, dw, db = norm.vjp(xp, grads, (True,) * 3, *on[:2], (count,), axes, affine, center, (mean, scale))
+    dx, dw, db = norm.vjp(xp, grads, (True,) * 3, *on[:2], (count,), *[x.dtype] * 3, axes, affine, center, (mean, scale))
     shared = tuple(i for i, n in enumerate(affine) if n == 1)
     h = g64 * w64.reshape(affine)
     want = h - normal * (h * normal).mean(axes, keepdims=True)
@@ -122,7 +122,7 @@ def test_norm_without_weights(xp):
     out, mean, scale = norm.standardize(xp, x, None, None, (1,), (1, 8), 0.0, True)
     np.testing.assert_allclose(out.get(), ((x - mean) * scale).get(), atol=1e-14)
     g = [x, None, None]
-    dx, dw, db = norm.vjp(xp, g, (True, False, False), x, None, None, (1,), (1, 8), True, (mean, scale))
+    dx, dw, db = norm.vjp(xp, g, (True, False, False), x, None, None, *[x.dtype] * 3, (1,), (1, 8), True, (mean, scale))
     assert dw is db is None
     assert abs(dx.get().sum(1)).max() < 1e-13
 
@@ -132,7 +132,7 @@ def test_norms_that_are_left_to_the_formula(xp):
     for axes, affine in (((1, 3), (1, 3, 1, 5)), ((2, 3), (2, 1, 1, 1)), ((0, 2, 3), (2, 1, 1, 1))):
         assert norm.standardize(xp, x, None, None, axes, affine, 0.0, True) is None
     g = [None, None, x]
-    assert norm.vjp(xp, g, (True,) * 3, x, None, None, (3,), (1, 1, 1, 5), True, (x, x)) is None
+    assert norm.vjp(xp, g, (True,) * 3, x, None, None, *[x.dtype] * 3, (3,), (1, 1, 1, 5), True, (x, x)) is None
 
 
 @every_dtype

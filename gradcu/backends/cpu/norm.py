@@ -67,8 +67,8 @@ def standardize(
 
 
 def vjp(
-    g: Any, needs: Any, x: Any, w: Any, b_shape: Any, axes: tuple[int, ...], affine: tuple[int, ...], center: bool,
-    rest: Any,
+    g: Any, needs: Any, x: Any, w: Any, b_shape: Any, x_dtype: Any, w_dtype: Any, b_dtype: Any, axes: tuple[int, ...],
+    affine: tuple[int, ...], center: bool, rest: Any,
 ) -> Any:  # fmt: skip
     """The gradients of x, w and b, where only the result has one."""
     dtype, sizes = x.dtype, _sizes(x.shape, axes, affine)

@@ -44,16 +44,30 @@ def per_element(xp: Any, family: str, function: str, count: int, *args: Any) -> 
     xp.kernel(family, function)((-(-count // THREADS),), (THREADS,), tuple(map(_argument, args)))
 
 
-def per_line(xp: Any, family: str, function: str, lines: int, n: int, along: bool, *args: Any) -> None:
-    """Launch a kernel with a team of threads for each line of n elements; `along`: those lie side by side in memory."""
+def pack(n: int, *arrays: Any) -> int:
+    """How many elements a thread takes at a time from contiguous arrays of one dtype: 16 bytes of them, or one.
+
+    One, unless runs of n elements, of which the arrays are made, begin at multiples of 16 bytes.
+    """
+    several = 16 // arrays[0].itemsize
+    return several if n % several == 0 and all(a is None or a.data.ptr % 16 == 0 for a in arrays) else 1
+
+
+def per_line(
+    xp: Any, family: str, function: str, lines: int, n: int, along: bool, *args: Any, parts: int = 1
+) -> None:
+    """Launch a kernel with a team of threads for each line of n packs; `along`: those lie side by side in memory.
+
+    With `parts` lines are cut into so many, each with a team of its own.
+    """
     if along:
         size = min(THREADS, power_of_two(n))
-        teams = max(1, min(THREADS // 2, power_of_two(lines)) // size)
+        teams = max(1, min(THREADS // 2, max(WARP, power_of_two(lines))) // size)
         block = (size, teams)
     else:
         teams = min(WARP, power_of_two(lines))
         block = (teams, min(THREADS // teams, power_of_two(n)))
-    xp.kernel(family, function)((-(-lines // teams),), block, tuple(map(_argument, args)))
+    xp.kernel(family, function)((-(-lines // teams), parts), block, tuple(map(_argument, args)))
 
 
 def power_of_two(n: int) -> int:

@@ -17,6 +17,11 @@ def _combined(*types: Iterable[str]) -> list[str]:
 _COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
 _NORMS = _combined(("absolute", "square", "greatest"), FLOATS)
 _CODES = _combined(FLOATS, ("unsigned char", "int"))
+#: how many elements of a type a thread takes at a time, where not one
+SEVERAL = {"__half": "8", "__nv_bfloat16": "8", "float": "4", "double": "2"}
+_PACKS = [f"{t}, {n}" for t in FLOATS for n in ("1", SEVERAL[t])]
+#: elements, and weights of the same type or the one that is computed in
+_WEIGHTED = [f"{t}, {w}, {n}" for t in FLOATS for w in ((t, "float") if "_" in t else (t,)) for n in ("1", SEVERAL[t])]
 #: heads of up to 64 features, and in single precision of up to 128
 _HEADS = [*_combined(FLOATS, ("2",)), "float, 4"]
 
@@ -24,7 +29,10 @@ _HEADS = [*_combined(FLOATS, ("2",)), "float, 4"]
 INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     "attention": dict.fromkeys(("attention", "attention_queries", "attention_keys"), _HEADS),
     "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_x"), FLOATS),
-    "norm": dict.fromkeys(("standardize", "standardize_x", "standardize_weights"), FLOATS),
+    "norm": {
+        **dict.fromkeys(("standardize", "standardize_x", "standardize_weights"), _WEIGHTED),
+        "rescale": _PACKS,
+    },
     "optim": {
         **dict.fromkeys(("sgd", "adam", "rescale"), FLOATS),
         **dict.fromkeys(("block_norms", "tensor_norms"), _NORMS),

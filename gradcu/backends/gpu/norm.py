@@ -6,7 +6,7 @@ import functools
 import math
 from typing import Any, NamedTuple
 
-from . import floats_only, instance, per_line, wide
+from . import floats_only, instance, pack, per_element, per_line, wide
 
 Dims = tuple[int, ...]
 
@@ -20,6 +20,11 @@ class Layout(NamedTuple):
     step: int
     groups: int
     per: int
+    each: int
+
+    def pack(self, *arrays: Any) -> int:
+        """How many elements a thread takes at a time."""
+        return pack(math.gcd(self.length, self.each if self.each > 1 else self.per), *arrays)
 
 
 @functools.lru_cache(256)
@@ -37,56 +42,98 @@ def layout(shape: Dims, axes: Dims, affine: Dims) -> Layout | None:
         if affine[first : last + 1] not in (shape[first : last + 1], (1,)) or first > lead or last < lead - 1:
             return None
         per = math.prod(affine[lead : last + 1])
-        return Layout(math.prod(shape[:lead]), n, n, 0, math.prod(affine[first:lead]), per)
+        return Layout(math.prod(shape[:lead]), n, n, 0, math.prod(affine[first:lead]), per, n // per)
     if axes == (0, *range(2, ndim)) and affine in ((1, *shape[1:2], *(1,) * (ndim - 2)), (1,) * ndim):
         length = math.prod(shape[2:])
-        return Layout(shape[1], shape[0] * length, length, shape[1] * length, affine[1], 1)
+        n = shape[0] * length
+        return Layout(shape[1], n, length, shape[1] * length, affine[1], 1, n)
     return None
+
+
+PART = 4096  # elements of a weight of which one team adds up the gradient
+
+
+def _parameters(xp: Any, x: Any, *given: Any) -> tuple[Any, ...]:
+    """Contiguous weights (or None) of one dtype: that of x, or the one it is computed in."""
+    dtypes = {a.dtype for a in given if a is not None}
+    dtype = x.dtype if dtypes <= {x.dtype} else wide(x.dtype)
+    return *(None if a is None else xp.ascontiguousarray(a, dtype=dtype) for a in given), xp.dtype(dtype)
 
 
 @floats_only
 def standardize(
     xp: Any, x: Any, w: Any, b: Any, axes: Dims, affine: Dims, eps: float, center: bool
 ) -> tuple[Any, Any, Any] | None:
-    """(x - mean) * scale * w + b with the mean and the reciprocal deviation over `axes`, and those two.
+    """(x - mean) * scale * w + b with mean and scale = 1 / sqrt(variance + eps) over `axes`, and those two.
 
     Mean and scale are float32 for half precision; without `center` the mean is zero.
     """
     own = layout(x.shape, axes, affine)
     if own is None:
         return None
-    x, w, b = (None if a is None else xp.ascontiguousarray(a, dtype=x.dtype) for a in (x, w, b))
+    x = xp.ascontiguousarray(x)
+    w, b, parameters = _parameters(xp, x, w, b)
     out = xp.empty(x.shape, dtype=x.dtype)
     kept = tuple(1 if i in axes else m for i, m in enumerate(x.shape))
     mean, scale = (xp.empty(kept, dtype=wide(x.dtype)) for _ in range(2))
+    width = own.pack(x, w, b)
     per_line(
-        xp, "norm", instance("standardize", x.dtype), own.lines, own.n, own.length > 1,
-        x, w, b, out, mean, scale, *own, float(eps), center,
+        xp, "norm", instance("standardize", x.dtype, parameters, str(width)), own.lines, own.n // width,
+        own.length > 1, x, w, b, out, mean, scale, *own, float(eps), center,
     )  # fmt: skip
     return out, mean, scale
 
 
 def vjp(
-    xp: Any, g: Any, needs: Any, x: Any, w: Any, b_shape: Any, axes: Dims, affine: Dims, center: bool, rest: Any
-) -> tuple[Any, Any, Any] | None:
+    xp: Any, g: Any, needs: Any, x: Any, w: Any, b_shape: Any, x_dtype: Any, w_dtype: Any, b_dtype: Any, axes: Dims,
+    affine: Dims, center: bool, rest: Any,
+) -> tuple[Any, Any, Any] | None:  # fmt: skip
     """The gradients of x, w and b as far as `needs` says so, where only the result of `standardize` has one."""
     out_grad, *others = g
-    own = layout(x.shape, axes, affine)
-    if own is None or out_grad is None or any(o is not None for o in others) or not x.size:
+    own = layout(x.shape, axes, affine) if x.size else None
+    if own is None or out_grad is None or any(o is not None for o in others):
         return None
-    out_grad, x, w = (None if a is None else xp.ascontiguousarray(a, dtype=x.dtype) for a in (out_grad, x, w))
-    dx = xp.empty(x.shape, dtype=x.dtype) if needs[0] else None
-    dw = xp.empty(w.shape, dtype=x.dtype) if needs[1] else None
-    db = xp.empty(b_shape, dtype=x.dtype) if needs[2] else None
-    if dx is not None:
+    out_grad, x = (xp.ascontiguousarray(a, dtype=x_dtype) for a in (out_grad, x))
+    w, parameters = _parameters(xp, x, w)
+    dx = dw = db = None
+    if needs[0]:
+        dx = xp.empty(x.shape, dtype=x_dtype)
+        width = own.pack(out_grad, x, w, dx)
         per_line(
-            xp, "norm", instance("standardize_x", x.dtype), own.lines, own.n, own.length > 1,
-            out_grad, x, w, *rest, dx, *own, center,
+            xp, "norm", instance("standardize_x", x_dtype, parameters, str(width)), own.lines, own.n // width,
+            own.length > 1, out_grad, x, w, *rest, dx, *own, center,
         )  # fmt: skip
-    if dw is not None or db is not None:
-        each = own.n // own.per
-        per_line(
-            xp, "norm", instance("standardize_weights", x.dtype), own.groups * own.per, own.lines // own.groups * each,
-            each > 1 and own.length > 1, out_grad, x, *rest, dw, db, *own,
-        )  # fmt: skip
+    if needs[1] or needs[2]:
+        dtypes = {d for d, needed in ((w_dtype, needs[1]), (b_dtype, needs[2])) if needed}
+        dw, db = _weights(xp, out_grad, x, rest, own, dtypes.pop() if len(dtypes) == 1 else wide(x_dtype), needs)
+        dw = None if dw is None else dw.astype(w_dtype, copy=False)
+        db = None if db is None else db.astype(b_dtype, copy=False).reshape(b_shape)
     return dx, dw, db
+
+
+def _weights(xp: Any, g: Any, x: Any, rest: Any, own: Layout, dtype: Any, needs: Any) -> Any:
+    """The gradients of weight and bias in a dtype, in parts that are added up in the one that is computed in."""
+    count, total = own.groups * own.per, own.lines // own.groups * own.each
+    parts = -(-total // PART)
+    made = xp.dtype(dtype if parts == 1 else wide(x.dtype))
+    dw, db = (xp.empty((parts, count), dtype=made) if needed else None for needed in needs[1:])
+    along = own.each > 1 and own.length > 1
+    width = own.pack(g, x) if along else 1
+    per_line(
+        xp, "norm", instance("standardize_weights", x.dtype, made, str(width)), count, min(total, PART) // width, along,
+        g, x, *rest, dw, db, *own, PART, parts=parts,
+    )  # fmt: skip
+    return [None if a is None else a.reshape(count) if parts == 1 else xp.sum(a, axis=0) for a in (dw, db)]
+
+
+@floats_only
+def rescale(xp: Any, x: Any, w: Any, b: Any, affine: Dims) -> Any:
+    """x w + b, with one element of w and b for each channel."""
+    if w.dtype.name != wide(x.dtype) or b.dtype != w.dtype:
+        return None
+    x, w, b = (xp.ascontiguousarray(a) for a in (x, w, b))
+    out, length = xp.empty(x.shape, dtype=x.dtype), math.prod(x.shape[2:])
+    width = pack(length, x, out)
+    function = instance("rescale", x.dtype, str(width))
+    per_element(xp, "norm", function, x.size // width, x, w, b, out, x.size, x.shape[1], length)
+    return out
