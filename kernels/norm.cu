@@ -134,7 +134,9 @@ __global__ void standardize_weights(
 
 // y = x w + b, where `length` elements in a row are of one channel: normalisation by statistics that are known.
 template <class T, int N>
-__global__ void rescale(const T *x, const WIDE *w, const WIDE *b, T *y, long long size, long long channels, long long length) {
+__global__ void scale_channels(
+    const T *x, const WIDE *w, const WIDE *b, T *y, long long size, long long channels, long long length
+) {
   const long long i = thread() * N;
   if (i >= size) return;
   const long long channel = i / length % channels;

@@ -38,13 +38,15 @@ struct Table {
   }
 };
 
-// Each element of the running block: `start`, `end` are those of its tensor.
-#define EACH(i, table, tensor)                                                                             \
-  const long long start_ = (blockIdx.x - table.first[tensor]) * CHUNK + threadIdx.x, size_ = table.size[tensor], \
-                  end_ = start_ + CHUNK < size_ ? start_ + CHUNK : size_;                                   \
-  for (long long i = start_; i < end_; i += THREADS)
+// Packs of N elements of the running block, from i on; `left` of them are there before the end of the tensor. Where N is
+// not 1, all the arrays begin at multiples of 16 bytes.
+#define EACH(i, left, table, tensor)                                                                              \
+  const long long block_ = (blockIdx.x - table.first[tensor]) * CHUNK, size_ = table.size[tensor],                 \
+                  end_ = block_ + CHUNK < size_ ? block_ + CHUNK : size_;                                          \
+  for (long long i = block_ + threadIdx.x * N, left = end_ - i; left > 0; i += THREADS * N, left -= THREADS * N)
+#define ALL(k) for (int k = 0; k < N; k++)
 
-template <class T>
+template <class T, int N>
 __global__ void sgd(
     const long long *numbers, long long count, const double *each, double lr, double momentum, double decay, double sign,
     bool nesterov
@@ -53,19 +55,23 @@ __global__ void sgd(
   const long long t = table.tensor();
   T *p = table.array<T>(0, t), *b = momentum ? table.array<T>(2, t) : nullptr;
   const T *gradient = table.array<T>(1, t);
-  EACH(i, table, t) {
-    const WIDE own = wide(p[i]);
-    WIDE g = WIDE(sign) * wide(gradient[i]) + WIDE(decay) * own;
+  EACH(i, left, table, t) {
+    Pack<WIDE, N> own = read<N>(p + i, left), g = read<N>(gradient + i, left);
+    ALL(k) g[k] = WIDE(sign) * g[k] + WIDE(decay) * own[k];
     if (momentum) {
-      const WIDE next = WIDE(momentum) * wide(b[i]) + WIDE(each[t]) * g;
-      b[i] = narrow<T>(next);
-      g = nesterov ? g + WIDE(momentum) * next : next;
+      Pack<WIDE, N> next = read<N>(b + i, left);
+      ALL(k) {
+        next[k] = WIDE(momentum) * next[k] + WIDE(each[t]) * g[k];
+        g[k] = nesterov ? g[k] + WIDE(momentum) * next[k] : next[k];
+      }
+      write(b + i, next, left);
     }
-    p[i] = narrow<T>(own - WIDE(lr) * g);
+    ALL(k) own[k] -= WIDE(lr) * g[k];
+    write(p + i, own, left);
   }
 }
 
-template <class T>
+template <class T, int N>
 __global__ void adam(
     const long long *numbers, long long count, const double *each, double beta1, double beta2, double decay,
     double shrink, double sign, bool amsgrad
@@ -76,17 +82,23 @@ __global__ void adam(
   T *greatest = amsgrad ? table.array<T>(4, t) : nullptr;
   const T *gradient = table.array<T>(1, t);
   const WIDE scale = each[t], eps = each[count + t];
-  EACH(i, table, t) {
-    const WIDE own = wide(p[i]), g = WIDE(sign) * wide(gradient[i]) + WIDE(decay) * own;
-    const WIDE mean = wide(m[i]) + WIDE(1 - beta1) * (g - wide(m[i]));
-    WIDE square = WIDE(beta2) * wide(v[i]) + WIDE(1 - beta2) * g * g;
-    m[i] = narrow<T>(mean);
-    v[i] = narrow<T>(square);
-    if (amsgrad) {
-      square = maximum::of(square, wide(greatest[i]));
-      greatest[i] = narrow<T>(square);
+  EACH(i, left, table, t) {
+    Pack<WIDE, N> own = read<N>(p + i, left), mean = read<N>(m + i, left), square = read<N>(v + i, left);
+    const Pack<WIDE, N> given = read<N>(gradient + i, left);
+    ALL(k) {
+      const WIDE g = WIDE(sign) * given[k] + WIDE(decay) * own[k];
+      mean[k] += WIDE(1 - beta1) * (g - mean[k]);
+      square[k] = WIDE(beta2) * square[k] + WIDE(1 - beta2) * g * g;
     }
-    p[i] = narrow<T>(WIDE(shrink) * own - scale * mean / (sqrt(square) + eps));
+    write(m + i, mean, left);
+    write(v + i, square, left);
+    if (amsgrad) {
+      const Pack<WIDE, N> before = read<N>(greatest + i, left);
+      ALL(k) square[k] = maximum::of(square[k], before[k]);
+      write(greatest + i, square, left);
+    }
+    ALL(k) own[k] = WIDE(shrink) * own[k] - scale * mean[k] / (sqrt(square[k]) + eps);
+    write(p + i, own, left);
   }
 }
 
@@ -101,12 +113,15 @@ struct greatest : maximum {
   template <class W> static __device__ W one(W x) { return fabs(x); }
 };
 
-template <class By, class T> __global__ void block_norms(const long long *numbers, long long count, WIDE *blocks) {
+template <class By, class T, int N> __global__ void block_norms(const long long *numbers, long long count, WIDE *blocks) {
   const Table table(numbers, count);
   const long long t = table.tensor();
   const T *x = table.array<T>(0, t);
   WIDE total = 0;
-  EACH(i, table, t) total = By::of(total, By::one(wide(x[i])));
+  EACH(i, left, table, t) {
+    const Pack<WIDE, N> v = read<N>(x + i, left);
+    ALL(k) total = By::of(total, By::one(v[k]));  // what is not there is 0, which changes no norm
+  }
   total = reduce<By>(Team(true), total);
   if (threadIdx.x == 0) blocks[blockIdx.x] = total;
 }
@@ -122,10 +137,14 @@ __global__ void tensor_norms(const long long *numbers, long long count, const WI
   if (threadIdx.x == 0) norms[blockIdx.x] = total;
 }
 
-template <class T> __global__ void rescale(const long long *numbers, long long count, const WIDE *factor) {
+template <class T, int N> __global__ void rescale(const long long *numbers, long long count, const WIDE *factor) {
   const Table table(numbers, count);
   const long long t = table.tensor();
   T *x = table.array<T>(0, t);
   const WIDE by = *factor < 1 ? *factor : *factor != *factor ? *factor : WIDE(1);
-  EACH(i, table, t) x[i] = narrow<T>(wide(x[i]) * by);
+  EACH(i, left, table, t) {
+    Pack<WIDE, N> v = read<N>(x + i, left);
+    ALL(k) v[k] *= by;
+    write(x + i, v, left);
+  }
 }

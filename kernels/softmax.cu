@@ -6,7 +6,7 @@
 //     log_softmax_x  dx_i = g_i - exp(y_i) sum_j g_j
 //
 // The array is (outer, n, inner): outer * inner lines of n elements, `inner` apart. A team of threads works on a line,
-// each on every size-th element of it.
+// each on every size-th pack of N of its elements; N is more than 1 only where inner is 1 and N divides n.
 
 #include "common.cuh"
 
@@ -17,50 +17,81 @@ struct Line {
   __device__ long long operator[](long long i) const { return first + i * apart; }
 };
 
-#define EACH(i) for (long long i = team.rank; i < line.n; i += team.size)
+#define EACH(i) for (long long i = team.rank * N; i < line.n; i += team.size * N)
+#define ALL(k) for (int k = 0; k < N; k++)
 
-template <class T> __device__ WIDE largest(const T *x, const Team &team, const Line &line) {
+template <int N, class T> __device__ WIDE largest(const T *x, const Team &team, const Line &line) {
   WIDE m = -INFINITY;
-  EACH(i) m = maximum::of(m, wide(x[line[i]]));
+  EACH(i) {
+    const Pack<WIDE, N> v = read<N>(x + line[i]);
+    ALL(k) m = maximum::of(m, v[k]);
+  }
   return reduce<maximum>(team, m);
 }
 
-template <class T> __device__ WIDE sum_of_exp(const T *x, WIDE m, const Team &team, const Line &line) {
+template <int N, class T> __device__ WIDE sum_of_exp(const T *x, WIDE m, const Team &team, const Line &line) {
   WIDE sum = 0;
-  EACH(i) sum += exp(wide(x[line[i]]) - m);
+  EACH(i) {
+    const Pack<WIDE, N> v = read<N>(x + line[i]);
+    ALL(k) sum += exp(v[k] - m);
+  }
   return reduce<add>(team, sum);
 }
 
-template <class T> __global__ void softmax(const T *x, T *y, long long lines, long long n, long long inner) {
+template <class T, int N> __global__ void softmax(const T *x, T *y, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
-  const WIDE m = largest(x, team, line), sum = sum_of_exp(x, m, team, line);
-  EACH(i) y[line[i]] = narrow<T>(exp(wide(x[line[i]]) - m) / sum);
+  const WIDE m = largest<N>(x, team, line), sum = sum_of_exp<N>(x, m, team, line);
+  EACH(i) {
+    Pack<WIDE, N> v = read<N>(x + line[i]);
+    ALL(k) v[k] = exp(v[k] - m) / sum;
+    write(y + line[i], v);
+  }
 }
 
-template <class T> __global__ void log_softmax(const T *x, T *y, long long lines, long long n, long long inner) {
+template <class T, int N> __global__ void log_softmax(const T *x, T *y, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
-  const WIDE m = largest(x, team, line), log_sum = log(sum_of_exp(x, m, team, line));
-  EACH(i) y[line[i]] = narrow<T>(wide(x[line[i]]) - m - log_sum);
+  const WIDE m = largest<N>(x, team, line), log_sum = log(sum_of_exp<N>(x, m, team, line));
+  EACH(i) {
+    Pack<WIDE, N> v = read<N>(x + line[i]);
+    ALL(k) v[k] = v[k] - m - log_sum;
+    write(y + line[i], v);
+  }
 }
 
-template <class T>
+template <class T, int N>
 __global__ void softmax_x(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
   WIDE dot = 0;
-  EACH(i) dot += wide(g[line[i]]) * wide(y[line[i]]);
+  EACH(i) {
+    const Pack<WIDE, N> h = read<N>(g + line[i]), v = read<N>(y + line[i]);
+    ALL(k) dot += h[k] * v[k];
+  }
   dot = reduce<add>(team, dot);
-  EACH(i) dx[line[i]] = narrow<T>(wide(y[line[i]]) * (wide(g[line[i]]) - dot));
+  EACH(i) {
+    const Pack<WIDE, N> h = read<N>(g + line[i]);
+    Pack<WIDE, N> v = read<N>(y + line[i]);
+    ALL(k) v[k] *= h[k] - dot;
+    write(dx + line[i], v);
+  }
 }
 
-template <class T>
+template <class T, int N>
 __global__ void log_softmax_x(const T *g, const T *y, T *dx, long long lines, long long n, long long inner) {
   const Team team(inner == 1);
   const Line line(team, lines, n, inner);
   WIDE sum = 0;
-  EACH(i) sum += wide(g[line[i]]);
+  EACH(i) {
+    const Pack<WIDE, N> h = read<N>(g + line[i]);
+    ALL(k) sum += h[k];
+  }
   sum = reduce<add>(team, sum);
-  EACH(i) dx[line[i]] = narrow<T>(wide(g[line[i]]) - exp(wide(y[line[i]])) * sum);
+  EACH(i) {
+    const Pack<WIDE, N> h = read<N>(g + line[i]);
+    Pack<WIDE, N> v = read<N>(y + line[i]);
+    ALL(k) v[k] = h[k] - exp(v[k]) * sum;
+    write(dx + line[i], v);
+  }
 }

@@ -38,8 +38,13 @@ def compile_source(
     return _compile(source, arch, options, name_expressions)[0]
 
 
+def ptx(source: str | Path, arch: str, *, name_expressions: Sequence[str]) -> str:
+    """The instructions of a source before registers are assigned, as text."""
+    return _compile(source, arch.replace("sm", "compute"), ("-std=c++17",), name_expressions, "ptx")[0].decode()
+
+
 def _compile(
-    source: str | Path, arch: str, options: Sequence[str], name_expressions: Sequence[str]
+    source: str | Path, arch: str, options: Sequence[str], name_expressions: Sequence[str], method: str = "cubin"
 ) -> tuple[bytes, dict[str, str]]:
     """The binary, and how the instances of templates are called in it."""
     from cupy._core import core
@@ -50,7 +55,7 @@ def _compile(
     else:
         name, text, folder = "kernel.cu", source, ()
     flags = dict.fromkeys((*options, *folder, *core.assemble_cupy_compiler_options(())))  # each once
-    program = compiler._NVRTCProgram(text, name, name_expressions=tuple(name_expressions), method="cubin")
+    program = compiler._NVRTCProgram(text, name, name_expressions=tuple(name_expressions), method=method)
     return program.compile((*flags, "-ftz=true", f"-arch={arch}", "--device-as-default-execution-space"))
 
 

@@ -83,6 +83,8 @@ NORMS = {  # shape, axes, shape of the weights
     "group": ((2, 3, 2, 9), (2, 3), (1, 3, 2, 1)),
     "instance": ((2, 3, 4, 5), (2, 3), (1, 3, 1, 1)),
     "long": ((2, 600), (1,), (1, 600)),
+    "many rows": ((600, 10), (1,), (1, 10)),
+    "long channels": ((3, 2, 1504), (0, 2), (1, 2, 1)),
     "one channel": ((3, 1, 4), (0, 2), (1, 1, 1)),
     "one group": ((3, 1, 4, 5), (2, 3), (1, 1, 4, 1)),
 }
@@ -115,6 +117,60 @@ def test_norms(xp, schedule, dtype, kind, center):
     close(dx, want * want_scale, dtype, 8)
     close(dw, (g64 * normal).sum(shared).reshape(-1), dtype, 40)
     close(db, g64.sum(shared).reshape(-1), dtype, 40)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("shape", "normalized"), [((5, 24), 24), ((5, 10), 10)], ids=["packs", "single"])
+@pytest.mark.parametrize("dtypes", [("float32", "float32"), ("half", "float32"), ("float32", "half")], ids=str)
+def test_norms_of_half_precision_beside_other_weights(xp, half, shape, normalized, dtypes, order):
+    (x, x64), (g, g64) = some(half, *shape), some(half, *shape)
+    (w, w64), (b, b64) = (some(half if d == "half" else d, normalized) for d in dtypes)
+    on = [xp.asarray(a) for a in (x, w, b, g)]
+    axes, affine = (1,), (1, normalized)
+    with hostcupy.schedule(order):
+        out, mean, scale = norm.standardize(xp, *on[:3], axes, affine, 1e-3, True)
+        given = [on[3], None, None], (True,) * 3, *on[:2], b.shape, x.dtype, w.dtype, b.dtype
+        dx, dw, db = norm.vjp(xp, *given, axes, affine, True, (mean, scale))
+    assert [a.dtype for a in (out, dx, dw, db)] == [x.dtype, x.dtype, w.dtype, b.dtype]
+    s64 = 1 / np.sqrt(x64.var(1, keepdims=True) + 1e-3)
+    normal = (x64 - x64.mean(1, keepdims=True)) * s64
+    close(out, normal * w64 + b64, half, 4)
+    h = g64 * w64
+    want = (h - h.mean(1, keepdims=True) - normal * (h * normal).mean(1, keepdims=True)) * s64
+    close(dx, want, half, 8)
+    for got, want, d in ((dw, (g64 * normal).sum(0), dtypes[0]), (db, g64.sum(0), dtypes[1])):
+        close(got, want, half if d == "half" else d, 40)
+
+
+@every_dtype
+@pytest.mark.parametrize("shape", [(2, 3, 16), (4, 5), (2, 3, 7)], ids=str)
+def test_channels_are_rescaled(xp, schedule, dtype, shape):
+    exact = "float64" if dtype == "float64" else "float32"
+    (x, x64), (w, w64), (b, b64) = some(dtype, *shape), some(exact, shape[1]), some(exact, shape[1])
+    affine = (1, shape[1], *(1,) * (len(shape) - 2))
+    out = norm.rescale(xp, *map(xp.asarray, (x, w, b)), affine)
+    assert out.dtype == x.dtype
+    close(out, x64 * w64.reshape(affine) + b64.reshape(affine), dtype, 4)
+
+
+@every_dtype
+def test_arrays_that_begin_between_packs(xp, schedule, dtype):
+    """Views that no instruction of 16 bytes may read, and the same numbers where it may."""
+    memory = xp.asarray(some(dtype, 1 + 4 * 16)[0])
+    odd = memory[1:].reshape(4, 16)
+    even = xp.copy(odd)
+    classes, shares = xp.asarray([0, 3, 15, 7]), xp.ones((4, 1), dtype=odd.dtype)
+    weights = memory[1:17], memory[17:33]
+    for compute in (
+        lambda x, w: softmax.softmax(xp, x, 1),
+        lambda x, w: softmax.log_softmax_x(xp, x, x, 1),
+        lambda x, w: cross_entropy.cross_entropy(xp, x, classes, shares, False),
+        lambda x, w: cross_entropy.cross_entropy_x(xp, shares[:, 0], x, classes, shares, False),
+        lambda x, w: norm.standardize(xp, x, *w, (1,), (1, 16), 0.1, True)[0],
+    ):
+        got, want = compute(odd, weights), compute(even, [xp.copy(w) for w in weights])
+        close(got, want.get().astype("f8"), dtype)
 
 
 def test_norm_without_weights(xp):

@@ -60,6 +60,14 @@ def test_a_source_that_was_run_on_the_host(compiler, request, arch):
     assert binary.startswith(ELF)
 
 
+@pytest.mark.parametrize(("dtype", "several"), [("__half", 8), ("__nv_bfloat16", 8), ("float", 4), ("double", 2)])
+def test_packs_are_read_and_written_by_instructions_of_16_bytes(compiler, dtype, several):
+    found = compiler.ptx(KERNELS / "softmax.cu", "sm_90", name_expressions=[f"softmax_x<{dtype}, {several}>"])
+    assert len(re.findall(r"ld\.global(?:\.nc)?\.v[24]", found)) == 4  # g and y, each of them twice
+    assert len(re.findall(r"st\.global\.v[24]", found)) == 1
+    assert not re.findall(r"(?:ld|st)\.(?:global(?:\.nc)?\.[usfb]\d|local)", found)
+
+
 def test_templates_are_compiled_by_name(compiler):
     source = "template <class T> __global__ void f(T *x) { *x = T(1); }"
     assert b"f" in compiler.compile_source(source, "sm_90", name_expressions=["f<float>", "f<double>"])

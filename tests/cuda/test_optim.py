@@ -85,6 +85,21 @@ def test_rescale(xp, dtype):
     assert all(np.isnan(a.get().astype("f8")).all() for a in x)
 
 
+@every_dtype
+def test_tensors_that_begin_between_packs(xp, dtype):
+    """One view that no instruction of 16 bytes may read among the parameters, whose neighbours stay as they are."""
+    memory = [xp.asarray(RNG.standard_normal(9).astype(raw(dtype))) for _ in range(4)]
+    views = [[m[1:8], m[1:8].copy()] for m in memory[:3]] + [[abs(memory[3][1:8])] * 2]
+    before = [m.get() for m in memory]
+    for which in (0, 1):
+        p, g, m, v = ([pair[which]] for pair in views)
+        optim.adam(xp, p, g, m, [v[0].copy()], None, [0.1], [1e-3], 0.9, 0.99, 0.02, 0.75, -1)
+    for odd, even in views[:3]:
+        close(odd, even.get().astype("f8"), dtype)
+    for m, b in zip(memory, before):
+        np.testing.assert_array_equal(m.get()[[0, 8]].astype("f8"), b[[0, 8]].astype("f8"))
+
+
 def test_what_suits(xp):
     x = xp.ones((3, 2))
     assert optim.suits([x, x], [x, x])
@@ -120,7 +135,7 @@ def test_optimizers_step_as_on_the_cpu_in_one_launch(xp, monkeypatch, kind, sett
         assert all(s.device == p.device for p in params for s in optimizer.state[p].values() if s.ndim)
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12)
-    assert launched == [f"{'sgd' if kind is gradcu.optim.SGD else 'adam'}<double>"] * 3
+    assert launched == [f"{'sgd' if kind is gradcu.optim.SGD else 'adam'}<double, 2>"] * 3
 
 
 @pytest.mark.parametrize("limit", [0.5, 1e6])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import floats_only, instance, per_line, wide
+from . import floats_only, instance, pack, per_line, wide
 
 
-def _launch(xp: Any, function: str, x: Any, *args: Any) -> None:
-    """Launch a kernel with a team of threads for each position of logits (N, C, ...)."""
+def _launch(xp: Any, function: str, x: Any, dx: Any, *args: Any) -> None:
+    """Launch a kernel with a team of threads for each position of logits (N, C, ...); dx is their gradient, or None."""
     count, apart = x.shape[1], math.prod(x.shape[2:])
-    sizes = x.size // count, count, apart
-    per_line(xp, "cross_entropy", instance(function, x.dtype), *sizes[:2], apart == 1, *args[:-1], *sizes, *args[-1])
+    lines, width = x.size // count, pack(count, x, dx) if apart == 1 else 1
+    name = instance(function, x.dtype, str(width))
+    sizes = lines, count, apart
+    per_line(xp, "cross_entropy", name, lines, count // width, apart == 1, *args[:-1], *sizes, *args[-1])
 
 
 def _contiguous(xp: Any, x: Any, classes: Any, shares: Any) -> tuple[Any, Any, Any]:
@@ -25,7 +27,7 @@ def cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> An
     """Of logits (N, C, ...) and classes (N, ...) with shares (N, 1, ...): the losses (N, ...), or their sum."""
     x, classes, shares = _contiguous(xp, x, classes, shares)
     losses = xp.empty(classes.shape, dtype=wide(x.dtype))
-    _launch(xp, "cross_entropy", x, x, classes, shares, losses, ())
+    _launch(xp, "cross_entropy", x, None, x, classes, shares, losses, ())
     return (xp.sum(losses) if total else losses).astype(x.dtype, copy=False)
 
 
@@ -35,5 +37,5 @@ def cross_entropy_x(xp: Any, g: Any, x: Any, classes: Any, shares: Any, total: b
         return None
     x, classes, shares = _contiguous(xp, x, classes, shares)
     g, dx = xp.ascontiguousarray(g, dtype=x.dtype), xp.empty(x.shape, dtype=x.dtype)
-    _launch(xp, "cross_entropy_x", x, g, x, classes, shares, dx, (total,))
+    _launch(xp, "cross_entropy_x", x, dx, g, x, classes, shares, dx, (total,))
     return dx

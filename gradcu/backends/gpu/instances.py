@@ -15,7 +15,7 @@ def _combined(*types: Iterable[str]) -> list[str]:
 
 
 _COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
-_NORMS = _combined(("absolute", "square", "greatest"), FLOATS)
+_BY = ("absolute", "square", "greatest")
 _CODES = _combined(FLOATS, ("unsigned char", "int"))
 #: how many elements of a type a thread takes at a time, where not one
 SEVERAL = {"__half": "8", "__nv_bfloat16": "8", "float": "4", "double": "2"}
@@ -28,19 +28,20 @@ _HEADS = [*_combined(FLOATS, ("2",)), "float, 4"]
 #: by file and function, the arguments of the template
 INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     "attention": dict.fromkeys(("attention", "attention_queries", "attention_keys"), _HEADS),
-    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_x"), FLOATS),
+    "cross_entropy": dict.fromkeys(("cross_entropy", "cross_entropy_x"), _PACKS),
     "norm": {
         **dict.fromkeys(("standardize", "standardize_x", "standardize_weights"), _WEIGHTED),
-        "rescale": _PACKS,
+        "scale_channels": _PACKS,
     },
     "optim": {
-        **dict.fromkeys(("sgd", "adam", "rescale"), FLOATS),
-        **dict.fromkeys(("block_norms", "tensor_norms"), _NORMS),
+        **dict.fromkeys(("sgd", "adam", "rescale"), _PACKS),
+        "block_norms": _combined(_BY, _PACKS),
+        "tensor_norms": _combined(_BY, FLOATS),
     },
     "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
     "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
     "scatter": dict.fromkeys(("scatter", "scatter_in_order"), _COMBINED),
-    "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), FLOATS),
+    "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), _PACKS),
     "windows": {
         **dict.fromkeys(("max_pool", "pool_scatter", "pool_gather"), _CODES),
         **dict.fromkeys(("window_sum", "window_spread", "im2col", "col2im"), FLOATS),

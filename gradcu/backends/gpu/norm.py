@@ -50,7 +50,8 @@ def layout(shape: Dims, axes: Dims, affine: Dims) -> Layout | None:
     return None
 
 
-PART = 4096  # elements of a weight of which one team adds up the gradient
+PART = 4096  # elements of a weight that one team adds up, side by side in memory; of others a sixteenth
+MOST_PARTS = 1024
 
 
 def _parameters(xp: Any, x: Any, *given: Any) -> tuple[Any, ...]:
@@ -114,14 +115,16 @@ def vjp(
 def _weights(xp: Any, g: Any, x: Any, rest: Any, own: Layout, dtype: Any, needs: Any) -> Any:
     """The gradients of weight and bias in a dtype, in parts that are added up in the one that is computed in."""
     count, total = own.groups * own.per, own.lines // own.groups * own.each
-    parts = -(-total // PART)
+    along = own.each > 1 and own.length > 1
+    part = PART if along else PART // 16
+    part *= -(-total // (part * MOST_PARTS))
+    parts = -(-total // part)
     made = xp.dtype(dtype if parts == 1 else wide(x.dtype))
     dw, db = (xp.empty((parts, count), dtype=made) if needed else None for needed in needs[1:])
-    along = own.each > 1 and own.length > 1
     width = own.pack(g, x) if along else 1
     per_line(
-        xp, "norm", instance("standardize_weights", x.dtype, made, str(width)), count, min(total, PART) // width, along,
-        g, x, *rest, dw, db, *own, PART, parts=parts,
+        xp, "norm", instance("standardize_weights", x.dtype, made, str(width)), count, min(total, part) // width, along,
+        g, x, *rest, dw, db, *own, part, parts=parts,
     )  # fmt: skip
     return [None if a is None else a.reshape(count) if parts == 1 else xp.sum(a, axis=0) for a in (dw, db)]
 
@@ -134,6 +137,6 @@ def rescale(xp: Any, x: Any, w: Any, b: Any, affine: Dims) -> Any:
     x, w, b = (xp.ascontiguousarray(a) for a in (x, w, b))
     out, length = xp.empty(x.shape, dtype=x.dtype), math.prod(x.shape[2:])
     width = pack(length, x, out)
-    function = instance("rescale", x.dtype, str(width))
+    function = instance("scale_channels", x.dtype, str(width))
     per_element(xp, "norm", function, x.size // width, x, w, b, out, x.size, x.shape[1], length)
     return out

@@ -29,24 +29,29 @@ def suits(*lists: Arrays) -> bool:
     )
 
 
-def _launch(xp: Any, function: str, lists: Sequence[Arrays], *args: Any, by_tensor: bool = False) -> None:
+def _launch(
+    xp: Any, function: str, types: Sequence[Any], lists: Sequence[Arrays], *args: Any, by_tensor: bool = False
+) -> None:
     """Launch a kernel on a table of tensors, with a block for each CHUNK elements of a tensor, or for each tensor."""
     first = lists[0][0]
     addresses = tuple(a.data.ptr for arrays in lists for a in arrays)
-    table, blocks = _table(xp, first.device.id, tuple(a.size for a in lists[0]), addresses)
+    several = 16 // first.itemsize
+    table, blocks, aligned = _table(xp, first.device.id, tuple(a.size for a in lists[0]), addresses)
     count = len(lists[0])
     grid = count if by_tensor else blocks
     if grid:
-        xp.kernel("optim", function)((grid,), (THREADS,), (table, np.int64(count), *args))
+        name = instance(function, *types, *([] if by_tensor else [str(several if aligned else 1)]))
+        xp.kernel("optim", name)((grid,), (THREADS,), (table, np.int64(count), *args))
 
 
 @functools.lru_cache(
     256
 )  # addresses stay the same from step to step, as far as the pool of memory gives the same blocks
-def _table(xp: Any, device: int, sizes: tuple[int, ...], addresses: tuple[int, ...]) -> tuple[Any, int]:
-    """The table of tensors on the device, and the number of blocks."""
+def _table(xp: Any, device: int, sizes: tuple[int, ...], addresses: tuple[int, ...]) -> tuple[Any, int, bool]:
+    """The table of tensors on the device, the number of blocks, and whether all begin at multiples of 16 bytes."""
     first = np.cumsum([0, *(-(-n // CHUNK) for n in sizes)])
-    return xp.asarray(np.concatenate((first, sizes, addresses)).astype(np.int64)), int(first[-1])
+    table = xp.asarray(np.concatenate((first, sizes, addresses)).astype(np.int64))
+    return table, int(first[-1]), all(at % 16 == 0 for at in addresses)
 
 
 def sgd(
@@ -57,7 +62,7 @@ def sgd(
     lists = (params, grads) if buffers is None else (params, grads, buffers)
     each = xp.asarray([fresh], dtype="float64")
     settings = map(float, (lr, momentum if buffers is not None else 0, decay, sign))
-    _launch(xp, instance("sgd", params[0].dtype), lists, each, *settings, nesterov)
+    _launch(xp, "sgd", [params[0].dtype], lists, each, *settings, nesterov)
 
 
 def adam(
@@ -68,7 +73,7 @@ def adam(
     lists = [params, grads, means, squares, *([] if greatest is None else [greatest])]
     each = xp.asarray([scale, eps], dtype="float64")
     settings = map(float, (beta1, beta2, decay, shrink, sign))
-    _launch(xp, instance("adam", params[0].dtype), lists, each, *settings, greatest is not None)
+    _launch(xp, "adam", [params[0].dtype], lists, each, *settings, greatest is not None)
 
 
 _NORMS = {1.0: "absolute", 2.0: "square", math.inf: "greatest"}
@@ -84,8 +89,8 @@ def norms(xp: Any, arrays: Arrays, order: float = 2.0) -> Any:
         return None
     blocks = xp.empty(sum(-(-a.size // CHUNK) for a in arrays), dtype=wide(dtype))
     found = xp.empty(len(arrays), dtype=wide(dtype))
-    _launch(xp, instance("block_norms", by, dtype), [arrays], blocks)
-    _launch(xp, instance("tensor_norms", by, dtype), [arrays], blocks, found, by_tensor=True)
+    _launch(xp, "block_norms", [by, dtype], [arrays], blocks)
+    _launch(xp, "tensor_norms", [by, dtype], [arrays], blocks, found, by_tensor=True)
     return xp.sqrt(found) if by == "square" else found
 
 
@@ -97,7 +102,7 @@ def rescale(xp: Any, arrays: Arrays, factor: Any) -> bool:
     dtype = arrays[0].dtype
     if not _lies_well(xp, arrays) or len({a.data.ptr for a in arrays}) < len(arrays):
         return False
-    _launch(xp, instance("rescale", dtype), [arrays], xp.asarray(factor, dtype=wide(dtype)))
+    _launch(xp, "rescale", [dtype], [arrays], xp.asarray(factor, dtype=wide(dtype)))
     return True
 
 

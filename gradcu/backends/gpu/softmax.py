@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import floats_only, instance, per_line
+from . import floats_only, instance, pack, per_line
 
 
 def _by_line(xp: Any, function: str, axis: int, *arrays: Any) -> Any:
@@ -14,9 +14,9 @@ def _by_line(xp: Any, function: str, axis: int, *arrays: Any) -> Any:
     arrays = tuple(xp.ascontiguousarray(a) for a in arrays)
     result = xp.empty(x.shape, dtype=x.dtype)
     n, inner = x.shape[axis], math.prod(x.shape[axis % x.ndim + 1 :])
-    lines = x.size // n
-    name = instance(function, x.dtype)
-    per_line(xp, "softmax", name, lines, n, inner == 1, *arrays, result, lines, n, inner)
+    lines, width = x.size // n, pack(n, *arrays, result) if inner == 1 else 1
+    name = instance(function, x.dtype, str(width))
+    per_line(xp, "softmax", name, lines, n // width, inner == 1, *arrays, result, lines, n, inner)
     return result
 
 
