@@ -22,7 +22,7 @@ import numpy as np
 from .. import backends as _settings, devices
 from ..determinism import are_deterministic_algorithms_enabled
 from ..expr import steps
-from ..expr.cuda import elementwise_source
+from ..expr.cuda import elementwise_source, packed_source
 from . import gpu
 from .gpu import C_TYPES, instance, per_element
 from .gpu.memory import Allocator
@@ -499,9 +499,53 @@ def _fused(formula: Any, dtype: Any, kinds: Sequence[Any], values: Sequence[Any]
             return None
         if steps(results) < 2:
             return None
-        return cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise")
+        return _Pointwise(trace, results, dtype)
 
     return formula.kept(("cuda", dtype, *kinds), make)
+
+
+class _Pointwise:
+    """The kernels of an expression, called with its operands."""
+
+    #: elements from which on a thread takes 16 bytes of them: about as many as a large device has threads
+    LARGE = 1 << 18
+
+    def __init__(self, trace: Any, results: Sequence[Any], dtype: Any) -> None:
+        self.trace, self.results, self.dtype = trace, results, dtype
+        self.general = cp.ElementwiseKernel(*elementwise_source(trace, results), "pointwise")
+        self.packed: dict[tuple[bool, ...], Any] = {}
+
+    def __call__(self, *values: Any) -> Any:
+        first = next((v for v in values if type(v) is ndarray and v.size >= self.LARGE and any(v.strides)), None)
+        alone = None if first is None else _alone(first.shape, values)
+        if first is None or alone is None:
+            return self.general(*values)
+        if alone not in self.packed:
+            text = packed_source(self.trace, self.results, C_TYPES[self.dtype.name], alone)
+            module = cp.RawModule(code=text, options=("-std=c++17", f"-I{kernels()}"))
+            self.packed[alone] = module.get_function("pointwise")
+        out = [cp.empty(first.shape, dtype=bool if r.boolean else self.dtype) for r in self.results]
+        blocks = -(-first.size * self.dtype.itemsize // (16 * gpu.THREADS))
+        given = [v if type(v) is ndarray else np.float64(v) for v in values]
+        self.packed[alone]((blocks,), (gpu.THREADS,), (*given, *out, np.int64(first.size)))
+        return tuple(out)
+
+
+def _alone(shape: tuple[int, ...], values: Sequence[Any]) -> tuple[bool, ...] | None:
+    """For each operand whether one element of it stands for all; None if some array is neither that nor fit for packs.
+
+    Those are contiguous, of the shape, and begin at a multiple of 16 bytes.
+    """
+    found = []
+    for v in values:
+        whole = type(v) is ndarray and v.shape == shape
+        if whole and v.flags.c_contiguous and v.data.ptr % 16 == 0:
+            found.append(False)
+        elif type(v) is not ndarray or (whole and not any(v.strides)) or (v.size == 1 and v.ndim <= len(shape)):
+            found.append(True)
+        else:
+            return None
+    return tuple(found)
 
 
 def launch_source(text: str, function: str, arrays: Sequence[Any], numbers: tuple, size: int, threads: int) -> None:

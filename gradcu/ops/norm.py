@@ -21,7 +21,7 @@ from .pool import window_sum
 Dims = tuple[int, ...]
 
 
-_float32 = backends.host.dtype("float32")
+_float32 = dtypes.float32.numpy
 
 
 def _wide(xp: Any, x: Any) -> Any:

@@ -38,9 +38,11 @@ def compile_source(
     return _compile(source, arch, options, name_expressions)[0]
 
 
-def ptx(source: str | Path, arch: str, *, name_expressions: Sequence[str]) -> str:
+def ptx(
+    source: str | Path, arch: str, *, options: Sequence[str] = ("-std=c++17",), name_expressions: Sequence[str] = ()
+) -> str:
     """The instructions of a source before registers are assigned, as text."""
-    return _compile(source, arch.replace("sm", "compute"), ("-std=c++17",), name_expressions, "ptx")[0].decode()
+    return _compile(source, arch.replace("sm", "compute"), options, name_expressions, "ptx")[0].decode()
 
 
 def _compile(

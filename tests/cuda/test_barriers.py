@@ -58,12 +58,19 @@ def test_reductions_over_several_warps(patched, barrier):
     assert holds is (barrier is None)
 
 
-@pytest.mark.parametrize("barrier", [None, 0, 1])
+@pytest.mark.parametrize("barrier", [None, *range(7)])  # of the forward pass 2, for queries 3, for keys and values 2
 def test_tiles_of_attention(patched, barrier):
     xp, without = patched
+    assert (xp.kernels() / "attention.cu").read_text().count(BARRIER) == 7
     without("attention.cu", barrier)
-    q, k, v = (RNG.standard_normal((1, 1, 70, 4)) for _ in range(3))
-    want = reference(q, k, v, q, None, False, 1.0)[0]
-    on_device = [xp.asarray(a) for a in (q, k, v)]
-    holds = holds_in_every_order(lambda: attention.attention(xp, *on_device, None, False, False, 1.0)[0], want)
-    assert holds is (barrier is None)
+    q, k, v, g = (RNG.standard_normal((1, 1, 70, 4)) for _ in range(4))
+    want = np.concatenate(reference(q, k, v, g, None, False, 1.0))
+    q, k, v, g = (xp.asarray(a) for a in (q, k, v, g))
+    settings = None, False, False, 1.0
+
+    def compute():
+        out = attention.attention(xp, q, k, v, *settings)
+        grads = attention.attention_vjp(xp, g, (True,) * 4, q, k, v, *settings, out)
+        return xp.concatenate([out[0], *grads[:3]])
+
+    assert holds_in_every_order(compute, want) is (barrier is None)

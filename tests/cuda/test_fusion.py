@@ -1,14 +1,19 @@
 """Formulas as one CUDA kernel: the results of composite operations, of fused functions, and the user's own CUDA C++."""
 
+import re
+
 import numpy as np
 import pytest
 
 import gradcu
 from gradcu import backends
+from gradcu.backends.gpu import C_TYPES
+from gradcu.backends.native import Kernel
 from gradcu.graph.op import registry
 from gradcu.ops.pointwise import Elementwise
 from tests.cuda import hostcupy
 from tests.cuda.nvrtc import ARCHITECTURES
+from tests.cuda.resources import KERNELS
 
 F = gradcu.nn.functional
 
@@ -76,14 +81,28 @@ def test_scalars_are_operands(device):
     np.testing.assert_allclose(got.cpu().numpy(), [[2.5, -4.0], [5.5, -7.0]])
 
 
+PACKED = ("-std=c++17", f"-I{KERNELS}")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_packs_are_moved_by_instructions_of_16_bytes(compiler, dtype):
+    from gradcu.expr.cuda import packed_source
+
+    raw = gradcu.dtypes.dtype.by_name[dtype].numpy
+    trace, results, _ = SEVERAL.trace(raw, ["array", "array", "array bool", "number"], [None] * 4)
+    text = packed_source(trace, results, C_TYPES[dtype], [False, False, False, True])
+    found = compiler.ptx(text, "sm_90", options=PACKED)
+    assert len(re.findall(r"ld\.global(?:\.nc)?\.v[24]\.[usfb](?:32|64)", found)) == 2  # the rest are those of the tail
+    assert len(re.findall(r"st\.global\.v[24]\.[usfb](?:32|64)", found)) == 2
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_nvrtc_compiles_every_formula(compiler, arch, dtype):
     """Each composite elementwise operation, as CuPy would be given it: all forward formulas in one kernel."""
     import cupy
 
-    from gradcu.backends.native import Kernel
-    from gradcu.expr.cuda import elementwise_source
+    from gradcu.expr.cuda import elementwise_source, packed_source
 
     raw = gradcu.dtypes.dtype.by_name[dtype].numpy
     chosen = [p for p in registry.values() if isinstance(p, Elementwise) and "f" in p.kinds and p.vjp]
@@ -99,8 +118,56 @@ def test_nvrtc_compiles_every_formula(compiler, arch, dtype):
             continue
         kernel = cupy.ElementwiseKernel(*elementwise_source(trace, results), "pointwise")
         assert compiler.compile_elementwise(kernel, raw, arch).startswith(b"\x7fELF")
+        if compiled % 4 == 0:  # the same statements in another frame
+            text = packed_source(trace, results, C_TYPES[dtype], [False] * len(trace.arguments))
+            assert compiler.compile_source(text, arch, options=PACKED).startswith(b"\x7fELF")
         compiled += 1
     assert compiled > 10
+
+
+def several(xp, x, y, mask, scale):
+    return [xp.where(mask, xp.tanh(x) * y, xp.exp(-x) + scale), xp.logical_and(mask, x > y), 1 / y + x * scale]
+
+
+SEVERAL = Kernel(several)
+
+#: how operands lie in memory, and of which one element stands for all; None where they cannot be read in packs
+OPERANDS = {
+    "alike": (lambda xp, x, y, mask: (x, y, mask), (False, False, False)),
+    "matrices": (lambda xp, *operands: tuple(a[:, None] for a in operands), (False, False, False)),
+    "one element": (lambda xp, x, y, mask: (x, y[0], mask), (False, True, False)),
+    "repeated": (lambda xp, x, y, mask: (x, xp.broadcast_to(y[:1], x.shape), mask), (False, True, False)),
+    "one mask": (lambda xp, x, y, mask: (x, y, mask[0]), (False, False, True)),
+    "between packs": (lambda xp, x, y, mask: (x, xp.concatenate([y[:1], y])[1:], mask), None),
+    "mask between packs": (lambda xp, x, y, mask: (x, y, xp.concatenate([mask[:1], mask])[1:]), None),
+    "every other": (lambda xp, x, y, mask: (x, y.repeat(2)[::2], mask), None),
+    "broadcast": (lambda xp, x, y, mask: (x, xp.stack([y, y]), mask), None),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("operands", OPERANDS)
+def test_packs_give_what_single_elements_give(device, monkeypatch, operands, dtype):
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    xp, rng = backends.cuda(), np.random.default_rng(0)
+    raw = gradcu.dtypes.dtype.by_name[dtype].numpy
+    place, alone = OPERANDS[operands]
+    for size in (3, 4, 5, 8, 19, *([0, 1, 8191] if operands == "alike" else [])):
+        x, y = (xp.asarray(rng.normal(size=size).astype(raw)) for _ in range(2))
+        given = *place(xp, x, y, xp.asarray(rng.normal(size=size) > 0)), 0.75
+        want = xp.fused(SEVERAL, given)
+        with monkeypatch.context() as patch, hostcupy.schedule(size % 3):
+            patch.setattr(xp._Pointwise, "LARGE", 1)
+            got = xp.fused(SEVERAL, given)
+            fits = xp._alone(x.shape if operands != "matrices" else (size, 1), given)
+        assert fits == (None if alone is None else (*alone, True)) or size <= 1
+        (made,) = (made for kind, made in SEVERAL._built.items() if kind[1] == raw)
+        assert not size or alone is None or (*alone, True) in made.packed
+        assert [a.dtype for a in got] == [raw, bool, raw]
+        for a, b in zip(got, want, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_array_equal(a.get(), b.get())
 
 
 SOURCE = """

@@ -109,7 +109,9 @@ def test_norms(xp, schedule, dtype, kind, center):
     close(scale, want_scale, exact)
     close(out, normal * w64.reshape(affine) + b64.reshape(affine), dtype, 4)
     grads = [on[3], None, None]
-    dx, dw, db = norm.vjp(xp, grads, (True,) * 3, *on[:2], (count,), *[x.dtype] * 3, axes, affine, center, (mean, scale))
+    dx, dw, db = norm.vjp(
+        xp, grads, (True,) * 3, *on[:2], (count,), *[x.dtype] * 3, axes, affine, center, (mean, scale)
+    )
     shared = tuple(i for i, n in enumerate(affine) if n == 1)
     h = g64 * w64.reshape(affine)
     want = h - normal * (h * normal).mean(axes, keepdims=True)

@@ -53,9 +53,7 @@ def pack(n: int, *arrays: Any) -> int:
     return several if n % several == 0 and all(a is None or a.data.ptr % 16 == 0 for a in arrays) else 1
 
 
-def per_line(
-    xp: Any, family: str, function: str, lines: int, n: int, along: bool, *args: Any, parts: int = 1
-) -> None:
+def per_line(xp: Any, family: str, function: str, lines: int, n: int, along: bool, *args: Any, parts: int = 1) -> None:
     """Launch a kernel with a team of threads for each line of n packs; `along`: those lie side by side in memory.
 
     With `parts` lines are cut into so many, each with a team of its own.
