@@ -167,7 +167,8 @@ def test_norms(formulas, case, center, dtype):
     g = normal(*shape, dtype=dtype, seed=5)
     for needs in itertools.product((True, False), repeat=3):
         if any(needs):
-            check(norm._vjp, "norm", ([g, None, None], needs, x, w, b.shape, axes, affine, center, rest), formulas)
+            of = [x.dtype] * 3
+            check(norm._vjp, "norm", ([g, None, None], needs, x, w, b.shape, *of, axes, affine, center, rest), formulas)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

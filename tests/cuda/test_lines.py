@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcu
 from gradcu import backends
 from gradcu.backends.gpu import cross_entropy, norm, softmax
 from tests.cuda import hostcupy
@@ -143,6 +144,54 @@ def test_norms_of_half_precision_beside_other_weights(xp, half, shape, normalize
     close(dx, want, half, 8)
     for got, want, d in ((dw, (g64 * normal).sum(0), dtypes[0]), (db, g64.sum(0), dtypes[1])):
         close(got, want, half if d == "half" else d, 40)
+
+
+FUNCTIONS = {
+    "layer_norm": lambda F, x, w, b: F.layer_norm(x.mT, (4,), w, b),
+    "group_norm": lambda F, x, w, b: F.group_norm(x, 2, w, b),
+    "instance_norm": lambda F, x, w, b: F.instance_norm(x, None, None, w, b),
+    "batch_norm": lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True),
+    "batch_norm by known statistics": lambda F, x, w, b: F.batch_norm(x, b.detach(), w.detach() ** 2 + 1, w, b),
+}
+
+
+@pytest.mark.parametrize("parameters", ["float16", "float32"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_norms_of_half_precision_as_on_the_cpu(xp, name, parameters):
+    given = [RNG.standard_normal(s) for s in ((3, 4, 6), (4,), (4,))]
+    found = []
+    for device in ("cpu", "cuda"):
+        dtypes = gradcu.float16, *[getattr(gradcu, parameters)] * 2
+        x, w, b = (gradcu.tensor(a).to(device, d).requires_grad_() for a, d in zip(given, dtypes))
+        out = FUNCTIONS[name](gradcu.nn.functional, x, w, b)
+        (out * out).sum().backward()
+        assert out.dtype is gradcu.float16
+        assert (w.grad.dtype, b.grad.dtype) == dtypes[1:]
+        found.append([t.detach().cpu().double().numpy() for t in (out, x.grad, w.grad, b.grad)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-2, atol=2e-2)
+
+
+def test_no_copy_in_single_precision_is_made_of_half_precision(xp, monkeypatch):
+    def refuse(x, dtype, copy=True):
+        raise AssertionError(f"{x.size} elements are converted to {dtype}")
+
+    F = gradcu.nn.functional
+    x = gradcu.tensor(RNG.standard_normal((4, 8))).to("cuda", gradcu.float16).requires_grad_()
+    w, b = (gradcu.ones(8, device="cuda", requires_grad=True) for _ in range(2))
+    classes = gradcu.tensor([0, 3, 7, 1]).cuda()
+    monkeypatch.setattr(xp, "astype", refuse)
+    norms = F.layer_norm(x, (8,), w, b), F.rms_norm(x, (8,), w), F.batch_norm(x, None, None, w, b, True)
+    for out in (*norms, F.softmax(x, 1), F.log_softmax(x, 1), F.cross_entropy(x, classes, reduction="none")):
+        assert out.dtype is gradcu.float16
+        out.backward(gradcu.ones_like(out))
+
+
+def test_autocast_normalises_in_single_precision(xp):
+    """As PyTorch's does on CUDA, whose layer_norm then gives float32."""
+    x = gradcu.ones(2, 4, dtype=gradcu.float16, device="cuda")
+    with gradcu.autocast("cuda", dtype=gradcu.float16):
+        assert gradcu.nn.functional.layer_norm(x, (4,)).dtype is gradcu.float32
 
 
 @every_dtype

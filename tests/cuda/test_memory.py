@@ -108,7 +108,7 @@ def test_warmup_compiles_the_kernels_of_a_dtype(monkeypatch):
     compiled = []
     monkeypatch.setattr(backends.cuda(), "kernel", lambda family, function: compiled.append((family, function)))
     assert torch.cuda.warmup(torch.bfloat16) == len(compiled)
-    assert ("softmax", "softmax<__nv_bfloat16>") in compiled
+    assert ("softmax", "softmax<__nv_bfloat16, 8>") in compiled
     assert not any("double" in function for _, function in compiled)
     assert torch.cuda.warmup() > 0
     assert ("random", "uniform<float>") in compiled
