@@ -17,7 +17,7 @@ def _combined(*types: Iterable[str]) -> list[str]:
 _COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
 _BY = ("absolute", "square", "greatest")
 _CODES = _combined(FLOATS, ("unsigned char", "int"))
-#: how many elements of a type a thread takes at a time, where not one
+#: how many elements of a type are 16 bytes, where a thread takes several at a time
 SEVERAL = {"__half": "8", "__nv_bfloat16": "8", "float": "4", "double": "2"}
 _PACKS = [f"{t}, {n}" for t in FLOATS for n in ("1", SEVERAL[t])]
 #: elements, and weights of the same type or the one that is computed in
