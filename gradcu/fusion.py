@@ -18,13 +18,14 @@ from typing import Any
 
 from . import dtypes
 from .autograd import enable_grad, grad
-from .backends import native
+from .backends import host, native
 from .expr import ARGUMENTS, NotPointwise, Trace
 from .expr.cuda import elementwise_source
 from .expr.evaluate import evaluate
-from .expr.symbols import BASIC
+from .expr.symbols import BASIC, parts
 from .graph.engine import walk
-from .graph.op import registry
+from .graph.modes import state
+from .graph.op import Primitive, registry
 from .graph.recorded import namespace as recorded
 from .ops.pointwise import Elementwise
 from .tensor import Tensor, edge_of, from_array
@@ -86,6 +87,7 @@ class _Fused(Elementwise):
         signature = [n if kind != "number" else f"{n}=default['{n}']" for n, kind in zip(parameters, kinds)]
         scope = {"forward": self._forward, "vjp": self._vjp, "default": parameters}
         forward = eval(f"lambda xp, {', '.join(signature)}: forward(xp, {names})", scope)
+        derived = vjps is None
         if vjps is None:
             vjps = [
                 None if gradient is None else eval(f"lambda xp, g, {names}: vjp({i}, xp, g, {names})", scope)
@@ -101,6 +103,23 @@ class _Fused(Elementwise):
             node=_node_name(name),
             listed=listed,
         )
+        self.with_slope = None
+        if derived and count == 1 and self.vjp is not None:
+            trace = Trace(dtypes.float32.numpy)
+            arguments = [trace.argument(kind, f"a{i}") for i, kind in enumerate(kinds)]
+            slope = trace.symbol(self.with_derivative(trace, *arguments)[1])
+            if not slope.number and slope.op not in ARGUMENTS:
+                chooses = any(s.op == "where" for s in parts([slope]))
+                self.with_slope = _WithSlope(self, chooses, signature)
+
+    def record(self, inputs: Any, attributes: tuple = ()) -> Any:
+        """As any primitive's; of one large array that is to be differentiated the slope is computed with the result."""
+        if self.with_slope is not None and state.grad and inputs[0].requires_grad:
+            x, view = inputs[0]._array, inputs[0]._view
+            large = type(x) is host.ndarray and x.itemsize > 2 and x.size >= native.SMALL
+            if large and (view is None or view.tangent is None):
+                return self.with_slope.record(inputs, attributes)[0]
+        return super().record(inputs, attributes)
 
     def expression(self, dtype: Any) -> _Expression:
         """The expressions for a raw dtype; those of two bytes are computed in float32."""
@@ -108,6 +127,12 @@ class _Fused(Elementwise):
         if wide not in self._expressions:
             self._expressions[wide] = _Expression(self.function, self.argument_kinds, wide)
         return self._expressions[wide]
+
+    def with_derivative(self, xp: Any, x: Any, *numbers: Any) -> list[Any]:
+        """Of an operation of one tensor the result, and its derivative: the gradient that 1 gives."""
+        expression = self.expression(x.dtype)
+        values = dict(zip(expression.arguments, [x, *numbers, 1.0], strict=True))
+        return [evaluate(made, values, xp) for made in (expression.result, expression.gradients[0])]
 
     def _forward(self, xp: Any, *args: Any) -> Any:
         example = next(a for a, mask in zip(args, self.masks) if not mask)
@@ -135,6 +160,42 @@ class _Fused(Elementwise):
         """The operands in one dtype; masks stay what they are."""
         others = iter(super().prepare([a for a, mask in zip(args, self.masks) if not mask]))
         return [a if mask else next(others) for a, mask in zip(args, self.masks)]
+
+
+class _WithSlope(Primitive):
+    """An operation of one tensor whose derivative is a second result: backward is a product with it, and a chain of
+    functions is computed once, not again in backward.
+    """
+
+    def __init__(self, op: _Fused, chooses: bool, signature: Sequence[str]) -> None:
+        """`chooses`: where the derivative is 0 so is the gradient, though an infinity be multiplied by it."""
+
+        def times(xp: Any, g: Any, slope: Any) -> Any:
+            return xp.where(slope == 0, 0.0, g * slope) if chooses else g * slope
+
+        def forward(xp: Any, *args: Any) -> Any:
+            results = self.kernel(*args) if xp is host else None
+            return op.with_derivative(xp, *args) if results is None else results
+
+        def vjp(xp: Any, g: Any, rest: Any, *args: Any) -> Any:
+            if xp is recorded:
+                return op._recorded(0, g, args)
+            results = product(g, rest[0]) if xp is host else None
+            return times(xp, g, rest[0]) if results is None else results[0]
+
+        self.kernel = native.Kernel(op.with_derivative)
+        product = native.Kernel(lambda xp, g, slope: [times(xp, g, slope)], least=1)
+        names = ", ".join(n.partition("=")[0] for n in signature)
+        scope = {"forward": forward, "vjp": vjp, "default": op._defaults}
+        super().__init__(
+            op.name,
+            eval(f"lambda xp, {', '.join(signature)}: forward(xp, {names})", scope),
+            {op.inputs[0]: eval(f"lambda xp, g, rest, {names}: vjp(xp, g, rest, {names})", scope)},
+            node=op.node_names[0],
+            outputs=2,
+            differentiable=(0,),
+            listed=False,
+        )
 
 
 class Pointwise:

@@ -128,7 +128,38 @@ def test_one_kernel_each_way_and_none_for_a_new_number():
         out = f(x, beta)
         np.testing.assert_array_equal(out.detach().numpy(), f._function(x, beta).detach().numpy())
     (operation,) = f._operations.values()
-    assert len(operation.kernel._built) == 1
+    assert len(operation.with_slope.kernel._built) == 1
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_large_arrays_get_their_derivative_with_the_result(size):
+    """As small ones do in backward: values, gradients of two orders, tangents."""
+    f = gradcu.fuse(lambda x: gradcu.relu(gradcu.tanh(x) * x.exp()) * 0.5)
+    x, g = normal(size), normal(size).detach()
+    out, want = f(x), f._function(x)
+    gradcu.testing.assert_close(out, want)
+    (ours,) = gradcu.autograd.grad(out, x, g, retain_graph=True)
+    gradcu.testing.assert_close(ours, gradcu.autograd.grad(want, x, g)[0])
+    ours, theirs = (gradcu.autograd.grad(h(x), x, g, create_graph=True)[0] for h in (f, f._function))
+    gradcu.testing.assert_close(*(gradcu.autograd.grad(d.sum(), x)[0] for d in (ours, theirs)))
+    gradcu.testing.assert_close(*(gradcu.func.jvp(h, (x.detach(),), (g,))[1] for h in (f, f._function)))
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_what_is_not_chosen_gets_no_infinite_gradient(size):
+    x = gradcu.full((size,), -1.0, requires_grad=True)
+    gradcu.fuse(lambda x: gradcu.relu(x * 2))(x).backward(gradcu.full((size,), float("inf")))
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_an_input_that_is_changed_is_noticed(size):
+    x = normal(size)
+    y = x * 1
+    out = gradcu.fuse(lambda x: gradcu.tanh(x) * x)(y)
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
 
 
 def test_a_number_on_which_the_function_branches():
