@@ -140,8 +140,8 @@ def _max_min(name: str, whole: Primitive, at: Primitive, pair: Any) -> None:
 def where_extreme(a: Any, axis: int, keepdims: bool, name: str) -> Any:
     """The positions of the first extreme elements, or NaN, along an axis; int64."""
     xp = backends.namespaces[type(a)]
-    find = a.argmax if name == "max" else a.argmin
-    return xp.asarray(find(axis=axis, keepdims=keepdims) if a.ndim else 0)
+    find = xp.argmax if name == "max" else xp.argmin
+    return xp.asarray(find(a, axis=axis, keepdims=keepdims) if a.ndim else 0)
 
 
 _max_min("max", max_all, max_at, functions["maximum"])
