@@ -95,12 +95,15 @@ struct Team {
         apart(along ? 1 : blockDim.x) {}
 };
 
+// The value of the lane whose number differs in these bits.
+template <class W> __device__ W exchanged(W mine, int bits) { return __shfl_xor_sync(0xffffffffu, mine, bits); }
+
 // The values that the threads of a team have, combined; every thread gets the result. All threads of a block must come
 // here. Within a warp they are exchanged by shuffles, across warps by shared memory, always in the same order.
 template <class By, class W> __device__ W reduce(const Team &team, W value) {
   __shared__ W shared[THREADS];
   const int within = team.apart > 1 ? 1 : team.size < 32 ? team.size : 32;
-  for (int d = within / 2; d > 0; d /= 2) value = By::of(value, __shfl_xor_sync(0xffffffffu, value, d));
+  for (int d = within / 2; d > 0; d /= 2) value = By::of(value, exchanged(value, d));
   if (team.size == within) return value;
   const int self = threadIdx.y * blockDim.x + threadIdx.x;
   shared[self] = value;

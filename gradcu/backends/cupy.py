@@ -24,7 +24,7 @@ from ..determinism import are_deterministic_algorithms_enabled
 from ..expr import steps
 from ..expr.cuda import elementwise_source, packed_source
 from . import gpu
-from .gpu import C_TYPES, instance, per_element
+from .gpu import C_TYPES, instance, per_element, reduce
 from .gpu.memory import Allocator
 from .lookup import kernels, lookup, owner_of
 from .native import FLOATING
@@ -227,15 +227,37 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Sum over axes; CuPy adds half precision up in float32."""
-    return cp.sum(x, axis=axis, keepdims=keepdims)
+    """Sum over axes; half precision is added up in float32."""
+    result = reduce.total(_this, x, axis, keepdims)
+    return cp.sum(x, axis=axis, keepdims=keepdims) if result is None else result
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Mean over axes; half precision is added up in float32."""
-    if x.itemsize == 2 and x.dtype.kind in "fV":
-        return cp.mean(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(x.dtype)
-    return cp.mean(x, axis=axis, keepdims=keepdims)
+    result = reduce.mean(_this, x, axis, keepdims)
+    return cp.mean(x, axis=axis, keepdims=keepdims) if result is None else result
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    result = reduce.largest(_this, x, axis, keepdims)
+    return cp.max(x, axis=axis, keepdims=keepdims) if result is None else result
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    result = reduce.smallest(_this, x, axis, keepdims)
+    return cp.min(x, axis=axis, keepdims=keepdims) if result is None else result
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the first of the largest elements is, or the first NaN."""
+    result = reduce.first_largest(_this, x, axis, keepdims)
+    return cp.argmax(x, axis=axis, keepdims=keepdims) if result is None else result
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the first of the smallest elements is, or the first NaN."""
+    result = reduce.first_smallest(_this, x, axis, keepdims)
+    return cp.argmin(x, axis=axis, keepdims=keepdims) if result is None else result
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:

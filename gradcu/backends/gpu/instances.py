@@ -16,6 +16,13 @@ def _combined(*types: Iterable[str]) -> list[str]:
 
 _COMBINED = _combined(("add", "multiply", "maximum", "minimum"), (*FLOATS, *INTEGERS))
 _BY = ("absolute", "square", "greatest")
+_ORDERED = (*FLOATS, "int", "long long")
+#: sums of half precision are kept in float, between the steps of a reduction
+_REDUCTIONS = [
+    *(f"add, {t}, {t}" for t in (*FLOATS, "long long")),
+    *(f"add, {', '.join(pair)}" for t in ("__half", "__nv_bfloat16") for pair in ((t, "float"), ("float", t))),
+    *(f"{by}, {t}, {t}" for by in ("maximum", "minimum") for t in _ORDERED),
+]
 _CODES = _combined(FLOATS, ("unsigned char", "int"))
 #: how many elements of a type are 16 bytes, where a thread takes several at a time
 SEVERAL = {"__half": "8", "__nv_bfloat16": "8", "float": "4", "double": "2"}
@@ -40,6 +47,7 @@ INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     },
     "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
     "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
+    "reduce": {"reduction": _REDUCTIONS, "place": _combined(("maximum", "minimum"), _ORDERED)},
     "scatter": dict.fromkeys(("scatter", "scatter_in_order"), _COMBINED),
     "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), _PACKS),
     "windows": {
