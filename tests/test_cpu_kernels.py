@@ -11,7 +11,7 @@ import pytest
 
 import gradcu
 from gradcu import backends
-from gradcu.backends import compiler, cpu, native
+from gradcu.backends import compiler, cpu, host, native
 from gradcu.backends.cpu import scatter
 from gradcu.ops import conv, cross_entropy, norm, recurrent, scan, softmax
 
@@ -175,6 +175,32 @@ def test_norms(formulas, case, center, dtype):
 def test_norm_by_known_statistics(formulas, size, dtype):
     w, b = normal(13, dtype=dtype, seed=1), normal(13, dtype=dtype, seed=2)
     check(norm._rescale, "norm", (normal(90, 13, *size, dtype=dtype), w, b, (1, 13, *(1,) * len(size))), formulas)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1), (1, 2), (0, 2)])
+@pytest.mark.parametrize("shape", [(40, 50, 60), (3, 20_000, 5), (70_000, 2, 1), (5, 7, 2_000)])
+def test_reductions(shape, axis, turned, dtype):
+    """Sums, means, extremes and their places, of NaN and equal elements too, are those of NumPy in double precision."""
+    x = normal(*shape, dtype=dtype).round(2)
+    x[-1, 1] = x[0, 1]
+    x = np.asfortranarray(x) if turned else x
+    for keepdims in (False, True):
+        for name in ("sum", "mean"):
+            got, want = getattr(host, name)(x, axis, keepdims), getattr(np.float64(x), name)(axis, keepdims=keepdims)
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5 * x.size if name == "sum" else 1e-5)
+            assert got.shape == want.shape
+        for poisoned in (False, True):
+            if poisoned:
+                x[1, 1, 0] = x[2, 0, 0] = np.nan
+            for name in ("max", "min"):
+                np.testing.assert_array_equal(
+                    getattr(host, name)(x, axis, keepdims), getattr(np, name)(x, axis, keepdims=keepdims)
+                )
+            for name in ("argmax", "argmin") if type(axis) is not tuple else ():
+                got = getattr(host, name)(x, axis, keepdims)
+                np.testing.assert_array_equal(got, getattr(np, name)(x, axis, keepdims=keepdims))
 
 
 def test_empty_and_scalar_inputs_are_left_to_formulas():

@@ -9,7 +9,7 @@ Shape = tuple[int, ...]
 
 
 def numbered(ndim: int, axis: Any) -> Shape:
-    """The axes as a sorted tuple, counted from the front; None is all of them. Raises IndexError if there is no such."""
+    """The axes as a sorted tuple, counted from the front; None is all of them. Raises IndexError."""
     if axis is None:
         return tuple(range(ndim))
     found = sorted((a + ndim if a < 0 else a) for a in ((axis,) if isinstance(axis, int) else axis))

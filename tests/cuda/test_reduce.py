@@ -6,7 +6,7 @@ import pytest
 from gradcu import backends
 from gradcu.backends.gpu import reduce
 from tests.cuda import hostcupy
-from tests.cuda.test_lines import RNG, close, every_dtype, raw, some
+from tests.cuda.test_lines import RNG, close, every_dtype, some
 
 SHAPES = [
     ((3, 5), (1,)), ((3, 5), (0,)), ((2, 700), (1,)), ((9000,), (0,)), ((5, 40), (0, 1)), ((2, 33, 3), (1,)),

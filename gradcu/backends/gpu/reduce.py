@@ -13,7 +13,7 @@ _DTYPES = (*FLOATS, "int32", "int64")
 
 
 def _arranged(xp: Any, x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], bool]:
-    """The array in one piece, the axes, and whether it is `x` turned round: what is contiguous that way is not copied."""
+    """The array in one piece, the axes, and whether it is `x` turned round, which may save a copy."""
     if x.flags.f_contiguous and not x.flags.c_contiguous:
         return x.T, tuple(x.ndim - 1 - d for d in reversed(axes)), True
     return xp.ascontiguousarray(x), axes, False
@@ -67,7 +67,7 @@ def _reduction(by: str, mean: bool = False) -> Any:
         left = x.shape
         for i, group in enumerate(groups := _groups(left, axes)):
             last = (dtype, count) if i == len(groups) - 1 else None
-            x = step(xp, x, *split(left, group), last)  # type: ignore[misc]
+            x = step(xp, x, *split(left, group), last)  # type: ignore[misc, call-arg]
             left = reduced(left, group, True)
         return x.reshape(shape[::-1]).T if turned else x.reshape(shape)
 
