@@ -36,8 +36,8 @@ def compiled(family: str, by: int = 0, lines: bool = False) -> Callable[[Callabl
     """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel: here, in `gpu`, or both.
 
     The argument at the position `by`, an array, or a list or tuple that starts with one, says where it is computed, and
-    on the CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well. Without a kernel NumPy computes `lines`,
-    that is a formula which treats each line along an axis by itself, in parts.
+    on the CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well. Without a kernel a formula of
+    `lines`, which treats each line along an axis by itself, is computed by NumPy in parts.
     """
 
     def decorate(formula: Callable) -> Callable:
