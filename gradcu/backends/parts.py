@@ -24,7 +24,7 @@ def in_parts(
     axes: Collection[int],
     arrays: Sequence[Any],
     sums: Mapping[int, Collection[int]] | None = None,
-) -> Sequence[Any]:
+) -> Any:
     """`compute(*arrays)`, for parts of large arrays along the first axis that is not among `axes`.
 
     The first array has the shape of all; the others, or None, have as many dimensions, and are cut where they are as
