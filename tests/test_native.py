@@ -532,6 +532,7 @@ def without_compiler(monkeypatch):
     """Formulas of several steps are computed by NumPy in blocks: here in small ones, of arrays of any size."""
     monkeypatch.setattr(compiler, "library", lambda source: None)
     monkeypatch.setattr(blocks, "BLOCK", 1000)
+    monkeypatch.setattr(blocks, "SHARED", 2000)
     monkeypatch.setattr(blocks, "LEAST", 0)
     monkeypatch.setattr(blocks, "LEAST_STEPS", 0)
 

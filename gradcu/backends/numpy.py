@@ -123,7 +123,32 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return _ones(x.shape[0], d).dot(x)
     if d.itemsize == 2 and d.kind in "fV":
         return sum(x.astype(np.float32), axis, keepdims).astype(d)
+    if axis.__class__ is tuple and len(axis) < x.ndim and not keepdims and (d is _f32 or d is _f64):
+        lead = len(axis)
+        if lead > 1 and axis == tuple(range(lead)) and x.flags.c_contiguous:  # of a parameter that was broadcast
+            rows = x.reshape(math.prod(x.shape[:lead]), math.prod(x.shape[lead:]))
+            return _ones(len(rows), d).dot(rows).reshape(x.shape[lead:])
+    if axis is not None and x.size >= _LARGE_SUM and (d is _f32 or d is _f64):
+        return _sum_of_lines(x, {a % x.ndim for a in (axis if type(axis) is tuple else (axis,))}, keepdims)
     return _add_reduce(x, axis, None, None, keepdims)
+
+
+_LARGE_SUM = 4096  # elements
+
+
+def _sum_of_lines(x: Any, axes: set[int], keepdims: bool) -> Any:
+    """Sum over axes, of which the last are taken by products with ones: that is three times as fast."""
+    lead = x.ndim
+    while lead - 1 in axes:
+        lead -= 1
+    n = math.prod(x.shape[lead:])
+    if not lead or not 32 <= n <= 16_384 or not (lead == x.ndim - 1 or x[0].flags.c_contiguous):
+        return _add_reduce(x, tuple(axes), None, None, keepdims)
+    total = np.vecdot(x.reshape(*x.shape[:lead], n), _ones(n, x.dtype))
+    rest = tuple(a for a in axes if a < lead)
+    if rest:
+        total = _add_reduce(total, rest)
+    return total.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdims else total
 
 
 _f32, _f64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -143,6 +168,23 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return mean(x.astype(np.float32), axis, keepdims).astype(d)
     total = _add_reduce(x, axis, None, None, keepdims)
     return total / (x.size // total.size) if total.size else total
+
+
+def cumsum(x: Any, axis: int | None = None, **more: Any) -> Any:
+    """Running sums; of many lines, those of all at once, in a sixth to a half of the time of `np.cumsum`."""
+    d = x.dtype if type(x) is ndarray else None
+    if axis is None or more or (d is not _f32 and d is not _f64) or x.size < 4096 or x.size < 256 * x.shape[axis]:
+        return np.cumsum(x, axis=axis, **more)
+    n = x.shape[-1]
+    if axis in (-1, x.ndim - 1):  # steps of an odd number of cache lines, so that what lies below each other fits in
+        out = np.empty((*x.shape[:-1], 16 * ((n + 15) // 16 | 1)), d)[..., :n]
+    else:
+        out = np.empty(x.shape, d)
+    out[...] = x
+    rows = out.swapaxes(0, axis)
+    for before, row in zip(rows[:-1], rows[1:]):
+        np.add(before, row, out=row)
+    return np.ascontiguousarray(out)
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -242,23 +284,38 @@ def combine_at(x: Any, index: Any, values: Any, by: str = "add") -> None:
     getattr(np, by).at(x, index, values)
 
 
+_MANY = 16  # rows for one place that are added up by themselves
+
+
 def _add_rows(x: Any, index: Any, values: Any) -> bool:
     """`combine_at` by addition, where there is a better way for the index; False if nothing was done."""
     from .cpu.scatter import add_at
 
     if add_at(x, index, values):
         return True
-    if type(index) is not ndarray or index.dtype.kind not in "iu" or not index.size or index.min() < 0:
+    if type(index) is not ndarray or index.dtype.kind not in "iu" or not index.size:
+        return False
+    if index.min() < 0 or index.max() >= len(x):
         return False
     if x.ndim < 2 or x.dtype.kind not in "fcV":
         return False
-    # Sorted, the rows that go to one place are neighbours: ten times as fast as ufunc.at.
-    places = index.reshape(-1)
-    rows = np.broadcast_to(values, (*index.shape, *x.shape[1:])).reshape(-1, *x.shape[1:])
-    order = places.argsort(kind="stable")
-    places = places[order]
+    # Sorted, the rows that go to one place are neighbours. Where they are many they are added up; of the others the
+    # first of each place is added, then the second of each, and so on: ten times as fast as ufunc.at.
+    count = index.size
+    rows = np.broadcast_to(values, (*index.shape, *x.shape[1:])).reshape(count, *x.shape[1:])
+    bits = count.bit_length()
+    keys = (index.reshape(-1).astype(np.int64) << bits) | np.arange(count)  # as a stable sort, in a tenth of the time
+    keys.sort()
+    places, order = keys >> bits, keys & ((1 << bits) - 1)
     starts = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
-    x[places[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+    lengths = np.diff(starts, append=count)
+    many = lengths > _MANY
+    for start, length in zip(starts[many].tolist(), lengths[many].tolist()):
+        x[places[start]] += sum(rows.take(order[start : start + length], axis=0), 0)
+    starts, lengths = starts[~many], lengths[~many]
+    for turn in range(lengths.max(initial=0)):
+        firsts = starts[lengths > turn]
+        x[places[firsts]] += rows.take(order[firsts + turn], axis=0)
     return True
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import backends
 from ..backends.cpu import compiled
+from ..backends.parts import in_parts
 from ..graph.op import Primitive
 from ..tensor import Tensor, from_array
 from .expose import expose, functions
@@ -79,7 +80,11 @@ def _cross_entropy(xp: Any, x: Any, classes: Any, shares: Any, total: bool) -> A
 @compiled("cross_entropy", by=1)
 def _cross_entropy_x(xp: Any, g: Any, x: Any, classes: Any, shares: Any, total: bool) -> Any:
     each = (g if total else xp.expand_dims(g, 1)) * _finite(xp, shares)
-    return xp.softmax(x, 1) * each - xp.put_class(each, classes, x.shape[1])
+
+    def compute(x: Any, each: Any, classes: Any) -> list[Any]:
+        return [xp.softmax(x, 1) * each - xp.put_class(each, classes[:, 0], x.shape[1])]
+
+    return in_parts(compute, (1,), (x, each, classes[:, None]))[0]
 
 
 cross_entropy_ = Primitive(

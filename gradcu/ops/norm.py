@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import backends, dtypes
 from ..backends.cpu import compiled
+from ..backends.parts import in_parts
 from ..graph.op import Primitive
 from ..tensor import Tensor
 from .expose import expose, functions
@@ -41,23 +42,31 @@ def _standardize(
     if x.itemsize == 2:
         out, *statistics = _standardize(xp, *(_wide(xp, a) for a in (x, w, b)), axes, affine, eps, center)
         return _narrow(xp, out, x.dtype), *statistics
-    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
-    if center:
-        mean = xp.sum(x, axis=axes, keepdims=True)
-        mean *= over
-        out = x - mean
-    else:
-        mean, out = xp.zeros([1 if i in axes else n for i, n in enumerate(x.shape)], dtype=x.dtype), x.copy()
-    scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
-    scale *= over
-    scale += eps
-    scale = 1 / xp.sqrt(scale)
-    out *= scale
-    if w is not None:
-        out *= w.reshape(affine)
-    if b is not None:
-        out += b.reshape(affine)
-    return out, mean, scale
+    over = _share(x, axes)
+    w, b = (None if p is None else p.reshape(affine) for p in (w, b))
+
+    def compute(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
+        if center:
+            mean = xp.sum(x, axis=axes, keepdims=True)
+            mean *= over
+            out = x - mean
+        else:
+            mean, out = xp.zeros([1 if i in axes else n for i, n in enumerate(x.shape)], dtype=x.dtype), x.copy()
+        scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
+        scale *= over
+        scale += eps
+        scale = 1 / xp.sqrt(scale)
+        out *= scale if w is None else scale * w
+        if b is not None:
+            out += b
+        return out, mean, scale
+
+    return in_parts(compute, axes, (x, w, b))
+
+
+def _share(x: Any, axes: Dims) -> float:
+    """The part of one element in a mean over axes."""
+    return 1 / max(1, math.prod(x.shape[i] for i in axes))
 
 
 @compiled("norm")
@@ -70,28 +79,36 @@ def _vjp(
         grads = _vjp(xp, g, needs, x, w, b_shape, *[_float32] * 3, axes, affine, center, rest)
         return tuple(_narrow(xp, a, d) for a, d in zip(grads, (x_dtype, w_dtype, b_dtype)))
     (g_out, g_mean, g_scale), (mean, scale) = g, rest
-    over = 1 / max(1, math.prod(x.shape[i] for i in axes))
-    normal = (x - mean if center else x) * scale
-    x_grad = w_grad = b_grad = product = None
+    over = _share(x, axes)
+    x_grad = w_grad = b_grad = None
     if g_out is not None:
         kept = tuple(i for i, n in enumerate(affine) if n == 1)
-        if needs[1]:
-            product = g_out * normal
-            w_grad = xp.reshape(xp.sum(product, axis=kept), w.shape)
-        if needs[2]:
-            b_grad = xp.reshape(xp.sum(g_out, axis=kept), b_shape)
-        if needs[0]:
-            if w is not None:
-                w = xp.reshape(w, affine)
-                g_out, product = g_out * w, None if product is None else product * w
-            product = g_out * normal if product is None else product
-            x_grad = g_out - normal * (xp.sum(product, axis=axes, keepdims=True) * over)
-            if center:
-                x_grad = x_grad - xp.sum(g_out, axis=axes, keepdims=True) * over
-            x_grad = x_grad * scale
+
+        def compute(x: Any, g: Any, w: Any, mean: Any, scale: Any) -> tuple[Any, Any, Any]:
+            normal = (x - mean if center else x) * scale
+            x_grad = w_grad = b_grad = product = None
+            if needs[1]:
+                product = g * normal
+                w_grad = xp.sum(product, axis=kept, keepdims=True)
+            if needs[2]:
+                b_grad = xp.sum(g, axis=kept, keepdims=True)
+            if needs[0]:
+                if w is not None:
+                    g, product = g * w, None if product is None else product * w
+                product = g * normal if product is None else product
+                back = normal * (xp.sum(product, axis=axes, keepdims=True) * over)
+                if center:
+                    back = back + xp.sum(g, axis=axes, keepdims=True) * over
+                x_grad = (g - back) * scale
+            return x_grad, w_grad, b_grad
+
+        arrays = x, g_out, None if w is None else xp.reshape(w, affine), mean, scale
+        x_grad, w_grad, b_grad = in_parts(compute, axes, arrays, {1: kept, 2: kept})
+        w_grad = None if w_grad is None else xp.reshape(w_grad, w.shape)
+        b_grad = None if b_grad is None else xp.reshape(b_grad, b_shape)
     # Graphs of higher order reach the statistics, and so do users of the native functions.
     if needs[0] and g_scale is not None:
-        more = normal * (g_scale * scale * scale * -over)
+        more = (x - mean if center else x) * (g_scale * scale * scale * scale * -over)
         x_grad = more if x_grad is None else x_grad + more
     if needs[0] and g_mean is not None and center:
         more = xp.broadcast_to(g_mean * over, x.shape)

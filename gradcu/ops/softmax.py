@@ -19,7 +19,7 @@ def _shifted(xp: Any, x: Any, axis: int) -> Any:
     return xp.subtract(x, xp.max(x, axis=axis, keepdims=True))
 
 
-@compiled("softmax")
+@compiled("softmax", lines=True)
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.ndim or not x.size:
         return xp.ones_like(x)
@@ -31,7 +31,7 @@ def _softmax(xp: Any, x: Any, axis: int) -> Any:
     return z
 
 
-@compiled("softmax")
+@compiled("softmax", lines=True)
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     if not x.ndim or not x.size:
         return xp.zeros_like(x)
@@ -42,7 +42,7 @@ def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     return z
 
 
-@compiled("softmax")
+@compiled("softmax", lines=True)
 def _softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     if not out.shape:
         return xp.zeros_like(g)
@@ -50,7 +50,7 @@ def _softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     return weighted - out * xp.sum(weighted, axis=axis, keepdims=True)
 
 
-@compiled("softmax")
+@compiled("softmax", lines=True)
 def _log_softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
     if not out.shape:
         return xp.zeros_like(g)

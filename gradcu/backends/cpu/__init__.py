@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import native, numpy as host
 from ..lookup import kernels
+from ..parts import by_lines
 
 SMALL = 1024  # elements below which NumPy's calls cost less than the way into a kernel
 
@@ -31,11 +32,12 @@ _BACKENDS = __name__.rpartition(".")[0]
 _CUPY = f"{_BACKENDS}.cupy"  # which is imported when a CUDA device is first used
 
 
-def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
+def compiled(family: str, by: int = 0, lines: bool = False) -> Callable[[Callable], Callable]:
     """The decorator of a formula `(xp, ...)` for which the module `family` has a kernel: here, in `gpu`, or both.
 
     The argument at the position `by`, an array, or a list or tuple that starts with one, says where it is computed, and
-    on the CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well.
+    on the CPU whether the kernel is worth it. Kernels of `gpu` get `xp` as well. Without a kernel a formula of
+    `lines`, which treats each line along an axis by itself, is computed by NumPy in parts.
     """
 
     def decorate(formula: Callable) -> Callable:
@@ -54,6 +56,8 @@ def compiled(family: str, by: int = 0) -> Callable[[Callable], Callable]:
             if kind is _ndarray:
                 if xp is host and first.size >= SMALL and suitable(first.dtype):
                     result = kernel("cpu")(*args)
+                    if result is None and lines:
+                        return by_lines(formula, xp, *args)
             elif _CUPY in _modules and xp is _modules[_CUPY] and kind is xp.ndarray:
                 result = kernel("gpu")(xp, *args)
             return formula(xp, *args) if result is None else result
