@@ -6,6 +6,7 @@ A name that is not defined here is that of a declared primitive, applied to raw 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import warnings
 from typing import Any
@@ -182,7 +183,7 @@ def cumsum(x: Any, axis: int | None = None, **more: Any) -> Any:
         out = np.empty(x.shape, d)
     out[...] = x
     rows = out.swapaxes(0, axis)
-    for before, row in zip(rows[:-1], rows[1:]):
+    for before, row in itertools.pairwise(rows):
         np.add(before, row, out=row)
     return np.ascontiguousarray(out)
 
