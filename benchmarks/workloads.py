@@ -230,19 +230,24 @@ def pointwise_chain(torch: Any, device: str) -> Step:
     return step
 
 
-def activations(*names: str, size: int) -> Build:
-    """Activations on top of each other, forward and backward."""
+def activations(*names: str, size: int, fused: bool = False) -> Build:
+    """Activations on top of each other, forward and backward; `fused` by gradcu's `fuse`, which PyTorch has not."""
 
     def build(torch: Any, device: str) -> Step:
         make = Maker(torch, device)
         x, direction = make.normal(size, grad=True), make.normal(size)
         functions = [getattr(torch.nn.functional, name) for name in names]
 
-        def step() -> Iterable[Any]:
-            clear_grads((x,))
-            y = x
+        def chain(y: Any) -> Any:
             for function in functions:
                 y = function(y)
+            return y
+
+        run = torch.fuse(chain) if fused and hasattr(torch, "fuse") else chain
+
+        def step() -> Iterable[Any]:
+            clear_grads((x,))
+            y = run(x)
             y.backward(direction)
             return y, x.grad
 
@@ -254,6 +259,9 @@ def activations(*names: str, size: int) -> Build:
 workload("gelu, 1M")(activations("gelu", size=1_000_000))
 for _name in ("gelu", "silu", "softplus", "sigmoid"):
     workload(f"{_name} x 3, 4M", target=0.5)(activations(_name, _name, _name, size=4_000_000))
+    for _size in (1, 4):
+        _chain = activations(_name, _name, _name, size=_size * 1_000_000, fused=True)
+        workload(f"fused {_name} x 3, {_size}M", target=0.5)(_chain)
 workload("activations, 1M", target=0.5)(activations("gelu", "silu", "softplus", "sigmoid", size=1_000_000))
 
 

@@ -282,8 +282,9 @@ class Pointwise:
     def source(self, device: str = "cpu", dtype: dtypes.dtype = dtypes.float32) -> str:
         """The text of the kernels, forward and backward: C++, or CUDA C++ for `device="cuda"`.
 
-        It is that for tensors in place of the parameters that have no default, and with all gradients. Raises
-        NotPointwise if the function is not pointwise.
+        It is that for tensors in place of the parameters that have no default, and with all gradients. A function of
+        one tensor has a third kernel on the CPU, for large tensors that require grad: the result and the derivative, by
+        which backward multiplies. Raises NotPointwise if the function is not pointwise.
 
         >>> print(swish.source("cuda"))
         """
@@ -304,6 +305,9 @@ class Pointwise:
             texts.append(
                 _text(f"{self._name}_backward", backward, ["g", *names], operation, [None, *values], device, dtype)
             )
+        if device == "cpu" and operation.with_slope is not None and dtype.itemsize > 2:
+            named = f"{self._name}_with_derivative"
+            texts.append(_text(named, operation.with_derivative, names, operation, values, device, dtype))
         return "\n".join(texts)
 
 

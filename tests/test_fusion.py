@@ -243,7 +243,8 @@ def test_sources():
     text = f.source()
     assert "// swish: a0 is x, a1 is beta" in text
     assert "// swish_backward: a0 is g, a1 is x, a2 is beta" in text
-    assert text.count('extern "C" void') == 2
+    assert "// swish_with_derivative: a0 is x, a1 is beta" in text
+    assert text.count('extern "C" void') == 3
     assert "double" in f.source(dtype=gradcu.float64)
     assert "from_float16" in f.source(dtype=gradcu.float16)
     cuda = f.source("cuda")
