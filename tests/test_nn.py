@@ -723,3 +723,13 @@ def test_ctc_loss_of_impossible_steps_has_no_gradient(torch):
     assert loss[1] > 0
     assert not log_probs.grad[:, 0].any()
     assert log_probs.grad[:, 1].any()
+
+
+@pytest.mark.parametrize("dtype", [gradcu.float16, gradcu.bfloat16])
+def test_the_mean_of_many_losses_in_half_precision(dtype):
+    """More of them than the largest number of float16; PyTorch gives NaN."""
+    logits = gradcu.zeros(70_000, 3, dtype=dtype, requires_grad=True)
+    loss = gradcu.nn.functional.cross_entropy(logits, gradcu.zeros(70_000, dtype=gradcu.int64))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(3), rel=0.01)
+    assert logits.grad[0, 0].item() == pytest.approx(-2 / 3 / 70_000, rel=0.01)

@@ -158,7 +158,8 @@ def _class_shares(
         raise IndexError(f"Target {wrong} is out of bounds.")
     shares = valid.astype(x.dtype) if weight is None else weight._array[classes] * valid
     if reduction == "mean":
-        shares = shares / xp.sum(shares)
+        wide = shares.astype("float32") if shares.itemsize == 2 else shares  # half precision counts to 65,504
+        shares = (wide / xp.sum(wide)).astype(shares.dtype, copy=False)
     return input, from_array(classes), from_array(shares[:, None])
 
 
