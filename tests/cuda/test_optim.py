@@ -140,7 +140,7 @@ def test_optimizers_step_as_on_the_cpu_in_one_launch(xp, monkeypatch, kind, sett
 
 @pytest.mark.parametrize("limit", [0.5, 1e6])
 @pytest.mark.parametrize(("dtype", "order"), [("float32", 2.0), ("float64", float("inf")), ("float16", 1.0)])
-def test_gradients_are_clipped_as_on_the_cpu_in_three_launches(xp, monkeypatch, dtype, order, limit):
+def test_gradients_are_clipped_as_on_the_cpu_in_four_launches(xp, monkeypatch, dtype, order, limit):
     launched, kernel = [], xp.kernel
     monkeypatch.setattr(xp, "kernel", lambda family, name: launched.append(name) or kernel(family, name))
     start, results = [RNG.standard_normal(s) for s in SHAPES if np.prod(s)], []
@@ -153,7 +153,7 @@ def test_gradients_are_clipped_as_on_the_cpu_in_three_launches(xp, monkeypatch, 
     for a, b in zip(*results, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(b, a, rtol=5e-3 if dtype == "float16" else 1e-5)
-    assert [name.partition("<")[0] for name in launched] == ["block_norms", "tensor_norms", "rescale"]
+    assert [name.partition("<")[0] for name in launched] == ["block_norms", "tensor_norms", "reduction", "rescale"]
 
 
 def test_gradients_that_are_one_are_scaled_once(xp):
