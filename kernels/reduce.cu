@@ -38,6 +38,7 @@ template <class By> struct First {
     return a.value != a.value || By::of(a.value, b.value) == a.value ? a : b;
   }
 };
+
 // `among`, if it is given, are the places (outer, n, inner) of the elements that are compared, in (outer, whole, inner).
 template <class By, class T>
 __global__ void place(
