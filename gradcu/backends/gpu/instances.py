@@ -48,6 +48,7 @@ INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
     "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
     "reduce": {"reduction": _REDUCTIONS, "place": _combined(("maximum", "minimum"), _ORDERED)},
+    "resample": {"resample": FLOATS},
     "scan": {
         "scan": [
             *_combined(("sums", "products"), (*FLOATS, "long long")),
