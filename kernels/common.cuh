@@ -95,8 +95,32 @@ struct Team {
         apart(along ? 1 : blockDim.x) {}
 };
 
+// Part of a line of an array (outer, n, inner), which a team works on: elements begin <= i < end of the line, from its last
+// one on if `reverse` says so. A line has `parts` of `length` elements; the number of a team, `line`, counts parts by
+// (outer, parts, inner).
+struct Part {
+  long long number, begin, end, first, apart;
+  __device__ Part(
+      const Team &team, long long lines, long long n, long long inner, long long length, long long parts, bool reverse
+  )
+      : number(team.line / inner % parts), begin(number * length),
+        end(team.line < lines * parts ? min(begin + length, n) : begin),
+        first((team.line / inner / parts * n + (reverse ? n - 1 : 0)) * inner + team.line % inner),
+        apart(reverse ? -inner : inner) {}
+  __device__ long long at(long long i) const { return first + i * apart; }
+};
+
+// An element and its place in a line.
+template <class W> struct Place {
+  W value;
+  long long i;
+};
+
 // The value of the lane whose number differs in these bits.
 template <class W> __device__ W exchanged(W mine, int bits) { return __shfl_xor_sync(0xffffffffu, mine, bits); }
+template <class W> __device__ Place<W> exchanged(Place<W> mine, int bits) {
+  return {exchanged(mine.value, bits), exchanged(mine.i, bits)};
+}
 
 // The values that the threads of a team have, combined; every thread gets the result. All threads of a block must come
 // here. Within a warp they are exchanged by shuffles, across warps by shared memory, always in the same order.

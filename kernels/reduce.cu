@@ -9,14 +9,6 @@
 
 #include "common.cuh"
 
-struct Part {
-  long long begin, end, outside, apart;  // elements begin <= i < end are those at outside + i * apart
-  __device__ Part(const Team &team, long long lines, long long n, long long inner, long long length, long long parts)
-      : begin(team.line / inner % parts * length), end(team.line < lines * parts ? min(begin + length, n) : begin),
-        outside(team.line / inner / parts * n * inner + team.line % inner), apart(inner) {}
-  __device__ long long at(long long i) const { return outside + i * apart; }
-};
-
 // What a thread begins with: nothing for sums, an element of its part for extremes.
 template <class By> struct Start {
   template <class W> static __device__ W of(W first) { return first; }
@@ -31,18 +23,14 @@ __global__ void reduction(
     const T *x, R *y, long long lines, long long n, long long inner, long long length, long long parts, double divisor
 ) {
   const Team team(inner == 1);
-  const Part part(team, lines, n, inner, length, parts);
+  const Part part(team, lines, n, inner, length, parts, false);
   WIDE value = Start<By>::of(part.begin < part.end ? wide(x[part.at(part.begin)]) : WIDE(0));
   for (long long i = part.begin + team.rank; i < part.end; i += team.size) value = By::of(value, wide(x[part.at(i)]));
   value = reduce<By>(team, value);
   if (team.rank == 0 && part.begin < part.end) y[team.line] = narrow<R>(value / WIDE(divisor));
 }
 
-// An element and where it is. Of equal ones, and of NaNs, the first counts.
-template <class W> struct Place {
-  W value;
-  long long i;
-};
+// Of equal elements, and of NaNs, the first counts.
 template <class By> struct First {
   template <class W> static __device__ Place<W> of(Place<W> a, Place<W> b) {
     const bool same = a.value == b.value || (a.value != a.value && b.value != b.value);
@@ -50,9 +38,6 @@ template <class By> struct First {
     return a.value != a.value || By::of(a.value, b.value) == a.value ? a : b;
   }
 };
-template <class W> __device__ Place<W> exchanged(Place<W> mine, int bits) {
-  return {exchanged(mine.value, bits), exchanged(mine.i, bits)};
-}
 
 // `among`, if it is given, are the places (outer, n, inner) of the elements that are compared, in (outer, whole, inner).
 template <class By, class T>
@@ -61,7 +46,7 @@ __global__ void place(
     long long parts, long long whole
 ) {
   const Team team(inner == 1);
-  const Part part(team, lines, n, inner, length, parts);
+  const Part part(team, lines, n, inner, length, parts, false);
   const long long outside = team.line / inner / parts * whole * inner + team.line % inner;
   const auto element = [&](long long k) -> Place<WIDE> {
     const long long i = among ? among[part.at(k)] : k;

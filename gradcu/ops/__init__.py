@@ -45,6 +45,7 @@ from . import (
     rearrange,
     recurrent,
     reduce,
+    resample,
     scan,
     shape,
     softmax,

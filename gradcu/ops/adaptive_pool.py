@@ -11,17 +11,7 @@ from ..tensor import Tensor, from_array
 from .conv import Ints
 from .expose import expose, functions
 from .pool import Dims, numbers, window_sum
-
-
-def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
-    """Multiply each of the last dimensions by a matrix (results, elements), an array of the host or None."""
-    xp = backends.namespaces[type(x._array)]
-    for axis, matrix in enumerate(matrices, start=-len(matrices)):
-        if matrix is None:
-            continue
-        m = from_array(xp.asarray(matrix, dtype=x._array.dtype))
-        x = x @ m.mT if axis == -1 else (x.swapaxes(axis, -1) @ m.mT).swapaxes(axis, -1)
-    return x.contiguous() if len(matrices) > 1 else x
+from .resample import averaging, resample
 
 
 def _adaptive_bounds(n: int, out: int) -> tuple[Any, Any]:
@@ -48,14 +38,6 @@ def _adaptive_size(name: str, d: int, x: Tensor, output_size: Any) -> Dims:
     return sizes
 
 
-def averaging_matrix(n: int, out: int) -> Any:
-    """The matrix that averages n elements over `out` windows that cover them evenly."""
-    start, end = _adaptive_bounds(n, out)
-    at = backends.host.arange(n)
-    inside = (at >= start[:, None]) & (at < end[:, None])
-    return inside / (end - start)[:, None]
-
-
 def _adaptive_public(d: int) -> None:
     def average(input: Tensor, output_size: Any) -> Tensor:
         sizes = _adaptive_size(average.__name__, d, input, output_size)
@@ -66,7 +48,7 @@ def _adaptive_public(d: int) -> None:
                 return input.mean(tuple(range(-d, 0)), keepdim=True)
             total = window_sum.record((input,), (sizes, kernel, kernel, (0,) * d))
             return total * (1 / math.prod(kernel))
-        return apply_matrices(input, [averaging_matrix(n, m) for n, m in zip(size, sizes)])
+        return resample.record((input,), (tuple(averaging(n, m) for n, m in zip(size, sizes)),))
 
     def with_indices(input: Tensor, output_size: Any, return_indices: bool = True) -> tuple[Tensor, Tensor]:
         sizes = _adaptive_size(largest.__name__, d, input, output_size)

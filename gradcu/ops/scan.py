@@ -46,6 +46,7 @@ shift = Primitive(
 """x moved along an axis by a number of places; what comes in is `fill`."""
 
 
+@compiled("scan")
 def _recurrence(xp: Any, a: Any, b: Any, axis: int, reverse: bool) -> Any:
     """Doubling (Hillis and Steele, Data parallel algorithms, 1986): after step k elements hold their last 2^k terms."""
     a, y = xp.moveaxis(xp.copy(a), axis, 0), xp.moveaxis(xp.copy(b), axis, 0)
@@ -116,9 +117,14 @@ def _running_product_x(xp: Any, g: Any, x: Any, out: Any, axis: int, reverse: bo
     return xp.shift(out, axis, by, 1) * xp.recurrence(xp.shift(x, axis, -by, 0), g, axis, not reverse)
 
 
+@compiled("scan")
+def _running_product(xp: Any, x: Any, axis: int, reverse: bool = False) -> Any:
+    return _running(xp, x, axis, reverse, xp.cumprod)
+
+
 running_product = Primitive(
     "running_product",
-    lambda xp, x, axis, reverse=False: _running(xp, x, axis, reverse, xp.cumprod),
+    _running_product,
     {"x": _running_product_x},
     node="CumprodBackward0",
     samples=_samples,
@@ -141,6 +147,7 @@ def _logaddexp(xp: Any, x: Any, y: Any) -> Any:
     return xp.log(xp.exp(x - top) + xp.exp(y - top)) + top
 
 
+@compiled("scan")
 def _running_logsumexp(xp: Any, x: Any, axis: int) -> Any:
     if not x.ndim:
         return xp.copy(x)
@@ -208,17 +215,20 @@ def _running_extreme(name: str, ufunc: str, doc: str) -> None:
         if a.dtype.kind == "c":
             raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{input.dtype.type_name}'")
         axis, xp = wrap_dim(dim, a.ndim), backends.namespaces[type(a)]
-        index = xp.zeros(a.shape, dtype="int64")
-        if a.size and a.ndim:
-            extreme = _accumulate(xp, a, axis, getattr(xp, ufunc))
-            place = xp.arange(a.shape[axis]).reshape((-1,) + (1,) * (a.ndim - axis - 1))
-            index = _accumulate(xp, xp.where((a == extreme) | (a != a), place, 0), axis, xp.maximum)
-        at = from_array(index)
+        at = from_array(_running_place(xp, a, axis, ufunc) if a.size and a.ndim else xp.zeros(a.shape, dtype="int64"))
         return named(name, "values indices")(picked.record((input, at), (axis, True)), at)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     expose(out="same")(function)
+
+
+@compiled("scan")
+def _running_place(xp: Any, x: Any, axis: int, extreme: str) -> Any:
+    """The last place of the extreme ("maximum", "minimum") of the elements up to each; int64."""
+    so_far = _accumulate(xp, x, axis, getattr(xp, extreme))
+    place = xp.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    return _accumulate(xp, xp.where((x == so_far) | (x != x), place, 0), axis, xp.maximum)
 
 
 def _accumulate(xp: Any, x: Any, axis: int, ufunc: Any) -> Any:

@@ -1,6 +1,6 @@
 """Images: resizing, sampling at points of a grid, and channels traded for pixels.
 
-Resizing is a matrix product along each dimension (all modes but nearest), which gives every derivative.
+Resizing is a linear map along each dimension, one primitive with all its derivatives (`resample`).
 """
 
 from __future__ import annotations
@@ -11,49 +11,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backends
+from .. import backends, dtypes
 from ..tensor import Tensor, from_array
-from .adaptive_pool import apply_matrices
 from .expose import expose, functions, namespaces
+from .resample import interpolating, nearest, resample
 
 # --- resizing ---
-
-
-def _cubic(xp: Any, x: Any, a: float) -> Any:
-    """Keys' kernel (1981) with parameter a, zero from distance 2 on."""
-    x = abs(x)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = a * (((x - 5) * x + 8) * x - 4)
-    return xp.where(x < 1, near, xp.where(x < 2, far, 0.0))
-
-
-def _triangle(xp: Any, x: Any, a: float) -> Any:
-    return xp.maximum(1 - abs(x), 0.0)
-
-
-def resizing_matrix(n: int, out: int, scale: float, cubic: bool, align: bool, antialias: bool) -> Any:
-    """The matrix (out, n) that interpolates n elements at `out` points, `scale` elements apart."""
-    host = backends.host
-    at = host.arange(out)[:, None]
-    kernel, reach, a = (_cubic, 2, -0.5 if antialias else -0.75) if cubic else (_triangle, 1, 0.0)
-    if antialias:
-        wide = max(scale, 1.0)
-        center = (at + 0.5) * scale
-        seen = host.arange(n)[None, :]
-        low = host.maximum((center - reach * wide + 0.5).astype(int), 0)
-        high = host.minimum((center + reach * wide + 0.5).astype(int), n)
-        weights = kernel(host, (seen + 0.5 - center) / wide, a) * ((seen >= low) & (seen < high))
-        return weights / weights.sum(axis=1, keepdims=True)
-    source = at * scale if align else (at + 0.5) * scale - 0.5
-    if not cubic and not align:
-        source = host.maximum(source, 0.0)
-    base = host.floor(source)
-    matrix = host.zeros((out, n))
-    for step in range(1 - reach, reach + 1):
-        weight = kernel(host, source - base - step, a)
-        column = host.clip(base + step, 0, n - 1).astype(int)
-        host.add.at(matrix, (at, column), weight)
-    return matrix
 
 
 _LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4}
@@ -128,24 +91,22 @@ def interpolate(
     if mode == "area":
         return namespaces["nn.functional"][f"adaptive_avg_pool{d}d"](input, tuple(sizes))
     steps = [n / m if scales is None else 1 / s for n, m, s in zip(shape, sizes, scales or sizes)]
-    if mode in _LINEAR:
-        if align:
-            steps = [(n - 1) / (m - 1) if m > 1 else 0.0 for n, m in zip(shape, sizes)]
-        return apply_matrices(
-            input,
-            [
-                None
-                if n == m and (align or step == 1)
-                else resizing_matrix(n, m, step, mode == "bicubic", align, antialias)
-                for n, m, step in zip(shape, sizes, steps)
-            ],
-        )
-    host, half = backends.host, 0.5 if mode == "nearest-exact" else 0.0
-    for axis, (n, m, step) in enumerate(zip(shape, sizes, steps), start=2):
-        at = host.minimum(((host.arange(m) + half) * host.float32(step)).astype("int64"), n - 1)
-        xp = backends.namespaces[type(input._array)]
-        input = functions["index_select"](input, axis, from_array(xp.asarray(at)))
-    return input
+    if mode in _LINEAR and align:
+        steps = [(n - 1) / (m - 1) if m > 1 else 0.0 for n, m in zip(shape, sizes)]
+    bands: list[Any] = []
+    for n, m, step in zip(shape, sizes, steps):
+        if n == m and (step == 1 or (mode in _LINEAR and align)):
+            bands.append(None)
+        elif mode in _LINEAR:
+            bands.append(interpolating(n, m, step, mode == "bicubic", align, antialias))
+        else:
+            bands.append(nearest(n, m, step, mode == "nearest-exact"))
+    if mode not in _LINEAR or input.dtype.category > 1:
+        return resample.record((input,), (tuple(bands),))
+    if input.dtype is not dtypes.uint8:
+        raise NotImplementedError(f"\"upsample_{mode}{d}d\" not implemented for '{input.dtype.type_name}'")
+    values = resample.record((input.to(dtypes.float32),), (tuple(bands),))
+    return functions["round"](values).clamp(0, 255).to(dtypes.uint8)
 
 
 @expose(into="nn.functional", function=False, method=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradcu import backends
-from gradcu.backends.gpu import attention, norm
+from gradcu.backends.gpu import attention, norm, scan
 from tests.cuda import hostcupy
 from tests.cuda.test_attention import reference
 
@@ -55,6 +55,17 @@ def test_reductions_over_several_warps(patched, barrier):
     holds = holds_in_every_order(
         lambda: norm.standardize(xp, on_device, None, None, (1,), (1, 300), 0.0, True)[0], want
     )
+    assert holds is (barrier is None)
+
+
+@pytest.mark.parametrize("barrier", [None, 0, 1])
+def test_tiles_of_running_sums(patched, barrier):
+    xp, without = patched
+    assert (xp.kernels() / "scan.cu").read_text().count(BARRIER) == 2
+    without("scan.cu", barrier)
+    x = RNG.standard_normal((1, 2100))  # three tiles of several warps
+    on_device = xp.asarray(x)
+    holds = holds_in_every_order(lambda: scan.running_sum(xp, on_device, 1, False), x.cumsum(1))
     assert holds is (barrier is None)
 
 

@@ -48,6 +48,14 @@ INSTANCES: dict[str, dict[str, Iterable[str]]] = {
     "random": {**dict.fromkeys(("uniform", "normal", "exponential"), REAL), "integers": ["long long"], "noise": FLOATS},
     "recurrent": dict.fromkeys(("step", "step_back", "gru", "gru_backward"), FLOATS),
     "reduce": {"reduction": _REDUCTIONS, "place": _combined(("maximum", "minimum"), _ORDERED)},
+    "resample": {"resample": FLOATS},
+    "scan": {
+        "scan": [
+            *_combined(("sums", "products"), (*FLOATS, "long long")),
+            *_combined(("log_sums", "recurrences"), FLOATS),
+            *_combined(("largest", "smallest"), (*FLOATS, "long long")),
+        ]
+    },
     "scatter": dict.fromkeys(("scatter", "scatter_in_order"), _COMBINED),
     "softmax": dict.fromkeys(("softmax", "log_softmax", "softmax_x", "log_softmax_x"), _PACKS),
     "windows": {
