@@ -13,7 +13,7 @@ import gradcu
 from gradcu import backends
 from gradcu.backends import compiler, cpu, host, native
 from gradcu.backends.cpu import scatter
-from gradcu.ops import conv, cross_entropy, norm, recurrent, scan, softmax
+from gradcu.ops import conv, cross_entropy, norm, recurrent, resample, scan, softmax
 
 pytestmark = [
     pytest.mark.skipif(compiler.find() is None, reason="no C++ compiler, or GRADCU_NATIVE=0"),
@@ -39,6 +39,8 @@ def assert_close(got, want):
         assert len(got) == len(want)
         for one, other in zip(got, want):
             assert_close(one, other)
+    elif isinstance(want, resample.Band):
+        assert_close((got.starts, got.weights), (want.starts, want.weights))
     elif not isinstance(want, np.ndarray | np.generic):
         assert got == want
     else:
@@ -356,6 +358,26 @@ def test_lstm(formulas, sizes, dtype):
 def test_running_sums(formulas, layout, reverse, dtype):
     shape, axis = LAYOUTS[layout]
     check(scan._running_sum, "scan", (normal(*shape, dtype=dtype), axis, reverse), formulas)
+
+
+BANDS = {
+    "nearest": ((3, 40, 50), (resample.nearest(40, 90, 40 / 90, False), resample.nearest(50, 20, 2.5, True))),
+    "linear": ((2, 3, 700), (resample.interpolating(700, 1100, 700 / 1100, False, False, False),)),
+    "cubic": ((3, 30, 40), tuple(resample.interpolating(n, 60, n / 60, True, False, False) for n in (30, 40))),
+    "antialias": ((2, 90, 80), tuple(resample.interpolating(n, 31, n / 31, False, False, True) for n in (90, 80))),
+    "averages": ((2, 10, 15, 16), (resample.averaging(10, 3), None, resample.averaging(16, 7))),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", BANDS)
+def test_resampling(formulas, case, dtype):
+    shape, bands = BANDS[case]
+    x = normal(*shape, dtype=dtype)
+    out = resample._resample(backends.host, x, bands)
+    back = tuple(band and band.transposed for band in bands)
+    check(resample._resample, "resample", (normal(*out.shape, dtype=dtype, seed=1), back), formulas)
+    check(resample._resample, "resample", (x, bands), formulas)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

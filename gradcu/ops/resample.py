@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 from .. import backends
@@ -56,7 +55,7 @@ def averaging(n: int, out: int) -> Band:
 
 @functools.lru_cache(256)
 def nearest(n: int, out: int, step: float, exact: bool) -> Band:
-    """Of n elements the one below each of `out` points, `step` elements apart; `exact`: the points are half a step on."""
+    """Of n elements the one below each of `out` points, `step` apart; `exact`: the points are half a step on."""
     host = backends.host
     at = ((host.arange(out) + (0.5 if exact else 0.0)) * host.float32(step)).astype("int64")
     return Band(n, host.minimum(at, n - 1)[:, None], host.ones((out, 1)))

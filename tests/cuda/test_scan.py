@@ -10,8 +10,8 @@ from tests.cuda import hostcupy
 from tests.cuda.test_lines import close, every_dtype, raw, some
 
 SHAPES = [
-    ((3, 5), 1), ((3, 5), 0), ((1, 1100), 1), ((9000,), 0), ((40, 20), 1), ((2, 33, 3), 1), ((150, 2), 0), ((4, 1, 1), 1),
-    ((2, 130), -1),
+    ((3, 5), 1), ((3, 5), 0), ((1, 1100), 1), ((9000,), 0), ((40, 20), 1), ((2, 33, 3), 1), ((150, 2), 0),
+    ((4, 1, 1), 1), ((2, 130), -1),
 ]  # fmt: skip
 along_an_axis = pytest.mark.parametrize(("shape", "axis"), SHAPES, ids=str)
 
