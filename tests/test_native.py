@@ -426,6 +426,13 @@ def softplus_thrice(xp, x):
 
 
 @needs_compiler
+def test_only_a_mask_is_kept_between_functions():
+    x = np.linspace(-3, 3, 10_000, dtype=np.float32)
+    (got,) = native.Kernel(lambda xp, x: [xp.exp(xp.exp(x) > 1)])(x)
+    np.testing.assert_allclose(got, np.where(x > 0, np.float32(math.e), 1), rtol=1e-6)
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", ["exp", "log1p", "erf"])
 def test_own_functions_of_float_are_exact_to_4_units(name):
     """All magnitudes, subnormal results among them, and what is not finite exactly."""

@@ -265,9 +265,8 @@ def _loops(
         lines += [f"at_{text[id(s)]}[i - first] = {text[id(s)]};" for s in kept if stage[id(s)] == k]
         lines += stores if k == count else ()
         loops.append(LOOP.format(indent=" " * 8, begin="first", end="last", lines=_indented(lines, 12)))
-    memory = [f"T {', '.join(f'at_{text[id(s)]}[{BLOCK}]' for s in kept if not s.boolean)}"]
-    memory += [f"unsigned char at_{text[id(s)]}[{BLOCK}]" for s in kept if s.boolean]
-    return BLOCKS.format(kept="; ".join(memory), block=BLOCK, loops="".join(loops))
+    memory = "; ".join(f"{'unsigned char' if s.boolean else 'T'} at_{text[id(s)]}[{BLOCK}]" for s in kept)
+    return BLOCKS.format(kept=memory, block=BLOCK, loops="".join(loops))
 
 
 def _waits(s: Symbol) -> bool:
