@@ -18,6 +18,7 @@ from typing import Any
 
 from . import dtypes
 from .autograd import enable_grad, grad
+from .autograd.forward import tangent_of
 from .backends import host, native
 from .expr import ARGUMENTS, NotPointwise, Trace
 from .expr.cuda import elementwise_source
@@ -115,9 +116,9 @@ class _Fused(Elementwise):
     def record(self, inputs: Any, attributes: tuple = ()) -> Any:
         """As any primitive's; of one large array that is to be differentiated the slope is computed with the result."""
         if self.with_slope is not None and state.grad and inputs[0].requires_grad:
-            x, view = inputs[0]._array, inputs[0]._view
+            x = inputs[0]._array
             large = type(x) is host.ndarray and x.itemsize > 2 and x.size >= native.SMALL
-            if large and (view is None or view.tangent is None):
+            if large and tangent_of(inputs[0]) is None:
                 return self.with_slope.record(inputs, attributes)[0]
         return super().record(inputs, attributes)
 

@@ -226,38 +226,21 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
     return x.reshape(shape)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Sum over axes; half precision is added up in float32."""
-    result = reduce.total(_this, x, axis, keepdims)
-    return cp.sum(x, axis=axis, keepdims=keepdims) if result is None else result
+def _reduction(by_kernel: Callable, name: str) -> Callable:
+    """The function of that name: by a kernel, or CuPy's own for arrays that the kernel is not for."""
+    by_cupy = getattr(cp, name)
+
+    def function(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        result = by_kernel(_this, x, axis, keepdims)
+        return by_cupy(x, axis=axis, keepdims=keepdims) if result is None else result
+
+    return function
 
 
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Mean over axes; half precision is added up in float32."""
-    result = reduce.mean(_this, x, axis, keepdims)
-    return cp.mean(x, axis=axis, keepdims=keepdims) if result is None else result
-
-
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    result = reduce.largest(_this, x, axis, keepdims)
-    return cp.max(x, axis=axis, keepdims=keepdims) if result is None else result
-
-
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    result = reduce.smallest(_this, x, axis, keepdims)
-    return cp.min(x, axis=axis, keepdims=keepdims) if result is None else result
-
-
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first of the largest elements is, or the first NaN."""
-    result = reduce.first_largest(_this, x, axis, keepdims)
-    return cp.argmax(x, axis=axis, keepdims=keepdims) if result is None else result
-
-
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first of the smallest elements is, or the first NaN."""
-    result = reduce.first_smallest(_this, x, axis, keepdims)
-    return cp.argmin(x, axis=axis, keepdims=keepdims) if result is None else result
+# Half precision is added up in float32; of equal elements, and of NaNs, the place is that of the first.
+sum, mean = _reduction(reduce.total, "sum"), _reduction(reduce.mean, "mean")
+max, min = _reduction(reduce.largest, "max"), _reduction(reduce.smallest, "min")
+argmax, argmin = _reduction(reduce.first_largest, "argmax"), _reduction(reduce.first_smallest, "argmin")
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:

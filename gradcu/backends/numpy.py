@@ -9,12 +9,14 @@ import functools
 import itertools
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import devices
 from . import native
+from .axes import numbered, reduced
 from .lookup import lookup, owner_of
 from .memory import keep
 
@@ -98,8 +100,6 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 _add_reduce: Any = np.add.reduce
-_max_reduce: Any = np.maximum.reduce
-_min_reduce: Any = np.minimum.reduce
 
 
 def _by_kernel(name: str, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -130,26 +130,26 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
             rows = x.reshape(math.prod(x.shape[:lead]), math.prod(x.shape[lead:]))
             return _ones(len(rows), d).dot(rows).reshape(x.shape[lead:])
     if axis is not None and x.size >= _LARGE_SUM and (d is _f32 or d is _f64):
-        return _sum_of_lines(x, {a % x.ndim for a in (axis if type(axis) is tuple else (axis,))}, keepdims)
+        return _sum_of_lines(x, numbered(x.ndim, axis), keepdims)
     return _add_reduce(x, axis, None, None, keepdims)
 
 
 _LARGE_SUM = 4096  # elements
 
 
-def _sum_of_lines(x: Any, axes: set[int], keepdims: bool) -> Any:
+def _sum_of_lines(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     """Sum over axes, of which the last are taken by products with ones: that is three times as fast."""
     lead = x.ndim
     while lead - 1 in axes:
         lead -= 1
     n = math.prod(x.shape[lead:])
     if not lead or not 32 <= n <= 16_384 or not (lead == x.ndim - 1 or x[0].flags.c_contiguous):
-        return _add_reduce(x, tuple(axes), None, None, keepdims)
+        return _add_reduce(x, axes, None, None, keepdims)
     total = np.vecdot(x.reshape(*x.shape[:lead], n), _ones(n, x.dtype))
     rest = tuple(a for a in axes if a < lead)
     if rest:
         total = _add_reduce(total, rest)
-    return total.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdims else total
+    return total.reshape(reduced(x.shape, axes, True)) if keepdims else total
 
 
 _f32, _f64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -188,30 +188,21 @@ def cumsum(x: Any, axis: int | None = None, **more: Any) -> Any:
     return np.ascontiguousarray(out)
 
 
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    if x.size >= _REDUCED and (result := _by_kernel("largest", x, axis, keepdims)) is not None:
-        return result
-    return _max_reduce(x, axis, None, None, keepdims)
+def _extreme(kernel: str, by_numpy: Callable) -> Callable:
+    """A function by the kernel of that name, or by one of the signature of `ufunc.reduce`."""
+
+    def function(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        if x.size >= _REDUCED and (result := _by_kernel(kernel, x, axis, keepdims)) is not None:
+            return result
+        return by_numpy(x, axis, None, None, keepdims)
+
+    return function
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    if x.size >= _REDUCED and (result := _by_kernel("smallest", x, axis, keepdims)) is not None:
-        return result
-    return _min_reduce(x, axis, None, None, keepdims)
-
-
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first of the largest elements is, or the first NaN."""
-    if x.size >= _REDUCED and (result := _by_kernel("first_largest", x, axis, keepdims)) is not None:
-        return result
-    return x.argmax(axis=axis, keepdims=keepdims)
-
-
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Where the first of the smallest elements is, or the first NaN."""
-    if x.size >= _REDUCED and (result := _by_kernel("first_smallest", x, axis, keepdims)) is not None:
-        return result
-    return x.argmin(axis=axis, keepdims=keepdims)
+# Where the place is asked for it is that of the first of equal elements, or of the first NaN.
+max, min = _extreme("largest", np.maximum.reduce), _extreme("smallest", np.minimum.reduce)
+argmax = _extreme("first_largest", lambda x, axis, dtype, out, keepdims: x.argmax(axis, keepdims=keepdims))
+argmin = _extreme("first_smallest", lambda x, axis, dtype, out, keepdims: x.argmin(axis, keepdims=keepdims))
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:

@@ -19,9 +19,8 @@ from .evaluate import of_numbers
 from .symbols import ARGUMENTS, Symbol, parts
 
 BLOCK = 65_536  # elements: NumPy's calls take less time than their work
-SHARED = (
-    2 * BLOCK
-)  # elements of a block, and of a thread at least, where threads have to pass on the interpreter's lock
+#: elements of a block, and of a thread at least, where threads have to pass on the interpreter's lock
+SHARED = 2 * BLOCK
 LEAST = 2 * BLOCK  # elements, and steps of a formula, below which NumPy does as well call by call
 LEAST_STEPS = 3
 #: basic functions that NumPy has not, whose formulas are traced in their place

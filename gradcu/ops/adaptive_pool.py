@@ -11,12 +11,7 @@ from ..tensor import Tensor, from_array
 from .conv import Ints
 from .expose import expose, functions
 from .pool import Dims, numbers, window_sum
-from .resample import averaging, resample
-
-
-def _adaptive_bounds(n: int, out: int) -> tuple[Any, Any]:
-    at = backends.host.arange(out)
-    return at * n // out, -(-(at + 1) * n // out)
+from .resample import averaging, even_windows, resample
 
 
 def _adaptive_size(name: str, d: int, x: Tensor, output_size: Any) -> Dims:
@@ -56,7 +51,7 @@ def _adaptive_public(d: int) -> None:
         if all(m and n % m == 0 for n, m in zip(size, sizes)):
             kernel = tuple(n // m for n, m in zip(size, sizes))
             return functions[f"max_pool{d}d_with_indices"](input, kernel)
-        return windows_max(input, [_adaptive_bounds(n, m) for n, m in zip(size, sizes)])
+        return windows_max(input, [even_windows(n, m) for n, m in zip(size, sizes)])
 
     def largest(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         found = with_indices(input, output_size)

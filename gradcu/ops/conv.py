@@ -183,13 +183,13 @@ def _input_adjoint(
     xp: Any, x: Any, w: Any, size: tuple[int, ...], stride: Any, padding: Pairs, dilation: Any, groups: int
 ) -> Any:
     n, channels = x.shape[0], w.shape[1] * groups
-    found = windows(tuple(size), w.shape[2:], stride, padding, dilation)
-    dtype = _computed(xp, x, w)
     around = [(d * (k - 1) - p[0], d * (k - 1) - p[1]) for k, p, d in zip(w.shape[2:], padding, dilation)]
     if w.shape[0] == groups > 1 and all(s == 1 for s in stride) and min(map(min, around)) >= 0:
         # One channel each way: columns of it would be added up one by one, a convolution has a product for that.
         turned = xp.copy(xp.flip(w.reshape(channels, 1, *w.shape[2:]), axis=tuple(range(2, w.ndim))))
         return _forward(xp, x, turned, None, stride, tuple(around), dilation, groups)
+    found = windows(tuple(size), w.shape[2:], stride, padding, dilation)
+    dtype = _computed(xp, x, w)
     w_columns = (
         w.reshape(groups, w.shape[0] // groups, w.shape[1] * found.count).swapaxes(1, 2).astype(dtype, copy=False)
     )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backends, dtypes
+from ..backends.axes import reduced
 from ..backends.cpu import compiled
 from ..backends.parts import in_parts
 from ..graph.op import Primitive
@@ -51,7 +52,7 @@ def _standardize(
             mean *= over
             out = x - mean
         else:
-            mean, out = xp.zeros([1 if i in axes else n for i, n in enumerate(x.shape)], dtype=x.dtype), x.copy()
+            mean, out = xp.zeros(reduced(x.shape, axes, True), dtype=x.dtype), x.copy()
         scale = xp.sum(xp.square(out), axis=axes, keepdims=True)
         scale *= over
         scale += eps

@@ -44,11 +44,16 @@ class Band:
 Bands = tuple["Band | None", ...]
 
 
+def even_windows(n: int, out: int) -> tuple[Any, Any]:
+    """Where `out` windows that cover n elements evenly start, and where they end."""
+    at = backends.host.arange(out)
+    return at * n // out, -(-(at + 1) * n // out)
+
+
 @functools.lru_cache(256)
 def averaging(n: int, out: int) -> Band:
     """The mean of n elements over each of `out` windows that cover them evenly."""
-    at = backends.host.arange(out)[:, None]
-    start, end = at * n // out, -(-(at + 1) * n // out)
+    start, end = (bound[:, None] for bound in even_windows(n, out))
     seen = start + backends.host.arange(int((end - start).max()))
     return Band(n, backends.host.minimum(seen, n - 1), (seen < end) / (end - start))
 

@@ -16,12 +16,6 @@ extern "C" SIMD1 double exp(double) noexcept;
 extern "C" SIMD1 float logf(float) noexcept;
 extern "C" SIMD1 double log(double) noexcept;
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-static inline float multiply_add(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
-#else
-static inline float multiply_add(float x, float y, float z) { return x * y + z; }
-#endif
-
 #include "exp.h"
 
 static inline float exp_of(float x) { return near_expf(x); }

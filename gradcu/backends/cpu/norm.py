@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..axes import reduced
 from . import Loop, contiguous
 
 _group, _group_backward = Loop("norm", "group_forward"), Loop("norm", "group_backward")
@@ -42,7 +43,7 @@ def _full(n: int, dtype: Any, value: float) -> Any:
 
 
 def _statistics(x: Any, axes: tuple[int, ...]) -> Any:
-    return np.empty([1 if i in axes else n for i, n in enumerate(x.shape)], x.dtype)
+    return np.empty(reduced(x.shape, axes, True), x.dtype)
 
 
 def standardize(

@@ -15,6 +15,7 @@ import numpy as np
 
 THREADS = 256  # of a block; kernels/common.cuh knows the same number
 WARP = 32
+BLOCKS = 1024  # that occupy a device
 
 #: how CUDA C++ calls a dtype
 C_TYPES = {
@@ -66,6 +67,15 @@ def per_line(xp: Any, family: str, function: str, lines: int, n: int, along: boo
         teams = min(WARP, power_of_two(lines))
         block = (teams, min(THREADS // teams, power_of_two(n)))
     xp.kernel(family, function)((-(-lines // teams), parts), block, tuple(map(_argument, args)))
+
+
+def cut(n: int, blocks: int, least: int, most: int = BLOCKS) -> tuple[int, int]:
+    """How long parts of lines of n elements are, and how many they are of a line, so that a device is occupied.
+
+    Lines that are not cut take so many `blocks`; a part has at least `least` elements, and there are at most `most`.
+    """
+    length = -(-n // max(1, min(most, BLOCKS // blocks, n // least)))
+    return length, -(-n // length)
 
 
 def power_of_two(n: int) -> int:

@@ -6,6 +6,7 @@ import functools
 import math
 from typing import Any, NamedTuple
 
+from ..axes import reduced
 from . import floats_only, instance, pack, per_element, per_line, wide
 
 Dims = tuple[int, ...]
@@ -75,7 +76,7 @@ def standardize(
     x = xp.ascontiguousarray(x)
     w, b, parameters = _parameters(xp, x, w, b)
     out = xp.empty(x.shape, dtype=x.dtype)
-    kept = tuple(1 if i in axes else m for i, m in enumerate(x.shape))
+    kept = reduced(x.shape, axes, True)
     mean, scale = (xp.empty(kept, dtype=wide(x.dtype)) for _ in range(2))
     width = own.pack(x, w, b)
     per_line(

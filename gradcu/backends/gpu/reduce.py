@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..axes import numbered, reduced, split
-from . import FLOATS, THREADS, WARP, instance, per_line, wide
+from . import FLOATS, THREADS, WARP, cut, instance, per_line, wide
 
-_BLOCKS, _EACH = 1024, 16  # blocks that fill a device, and the least elements that a thread should have
+_EACH = 16  # the least elements that a thread should have
 _DTYPES = (*FLOATS, "int32", "int64")
 
 
@@ -21,10 +21,7 @@ def _arranged(xp: Any, x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, .
 
 def _parts(lines: int, n: int, along: bool) -> tuple[int, int]:
     """How many elements a team reduces, and how many such parts there are of a line."""
-    blocks = lines if along else -(-lines // WARP)
-    team = THREADS if along else THREADS // WARP
-    length = -(-n // max(1, min(_BLOCKS // blocks, n // (_EACH * team))))
-    return length, -(-n // length)
+    return cut(n, lines, _EACH * THREADS) if along else cut(n, -(-lines // WARP), _EACH * THREADS // WARP)
 
 
 def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import FLOATS, THREADS, floats_only, instance, per_element, per_line
+from . import FLOATS, THREADS, cut, floats_only, instance, per_element, per_line
 
 _EACH = 4  # elements of a thread, in kernels/scan.cu
-_BLOCKS, _PARTS = 1024, 256  # blocks that fill a device, and at most so many parts of a line
+_PARTS = 256  # at most so many of a line
 
 
 def _scan(xp: Any, operation: str, axis: int, reverse: bool, x: Any, b: Any = None, result: Any = None) -> Any:
@@ -19,8 +19,7 @@ def _scan(xp: Any, operation: str, axis: int, reverse: bool, x: Any, b: Any = No
     n, inner = x.shape[axis], math.prod(x.shape[axis + 1 :])
     lines, along = x.size // n, inner == 1
     blocks, least = (lines, 4 * THREADS * _EACH) if along else (-(-lines // THREADS), 64)
-    length = -(-n // max(1, min(_PARTS, _BLOCKS // blocks, n // least)))
-    parts = -(-n // length)
+    length, parts = cut(n, blocks, least, _PARTS)
     totals = xp.empty(16 * lines * parts if parts > 1 else 0, dtype="uint8")  # the largest value has 16 bytes
     name = instance("scan", operation, x.dtype)
     for combine in (True, False) if parts > 1 else (False,):
